@@ -1,0 +1,175 @@
+"""All that is drawn for people: progress, warnings, errors, questions, tables."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import shutil
+import sys
+import unicodedata
+from contextlib import suppress
+from typing import TYPE_CHECKING, TextIO
+
+from ci_tasks.core.command_line import typed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import Console, RenderableType
+
+    from ci_tasks.core.errors import CiTasksError
+
+_ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
+_CONTROL = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufff9-\ufffb]"
+)
+_BOLD = ("\x1b[0m", "\x1b[1m")
+_COMMAND = re.compile(r"(?m)^(\s*):(?=:)|#(?=#\[)")
+"""How a workflow command begins: `::` first on a line, or `##[` anywhere in it (the older form)."""
+
+
+def plain(text: str) -> str:
+    """The text without anything that a terminal or a workflow runner would obey; line ends and tabs stay."""
+    text = text.replace("\r\n", "\n")
+    text = _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", _ESCAPE.sub("", text))
+    return _COMMAND.sub(lambda found: f"{found[0]} ", text)
+
+
+def printable(text: str) -> str:
+    """What may go to stdout: plain text, with the bold that `table` makes where colours are seen."""
+    if not _colourful(sys.stdout):
+        return plain(text)
+    return "".join(part if part in _BOLD else plain(part) for part in re.split(r"(\x1b\[[01]m)", text))
+
+
+def one_line(text: str) -> str:
+    """The text, plain, with line ends and tabs shown as spaces."""
+    return plain(" ".join(text.split()) if re.search(r"[\n\r\t]", text) else text)
+
+
+def put(stream: TextIO | None, text: str) -> None:
+    """Write a line and flush; what the stream's encoding doesn't have is written as an escape."""
+    if stream is None:
+        return
+    encoding = stream.encoding or "utf-8"
+    stream.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+    stream.flush()
+
+
+def _tell(text: str) -> None:
+    """Write to stderr; a reader who has gone away is no reason to stop the work."""
+    with suppress(OSError, ValueError):
+        put(sys.stderr, text)
+
+
+def _watched(stream: TextIO | None) -> bool:
+    """Whether somebody looks at the stream through a terminal that can do more than text."""
+    return stream is not None and not stream.closed and stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def _colourful(stream: TextIO | None) -> bool:
+    return _watched(stream) and not os.environ.get("NO_COLOR")
+
+
+def is_terminal() -> bool:
+    """Whether a person follows what goes to stderr."""
+    return _watched(sys.stderr)
+
+
+def progress(text: str) -> None:
+    """Show one line of what is going on, on stderr."""
+    _tell(one_line(text))
+
+
+def warn(text: str) -> None:
+    """Show a warning on stderr."""
+    _tell(_marked("warning:", "bold yellow", one_line(text)))
+
+
+def error(error: CiTasksError) -> None:
+    """Show on stderr what happened, what was left as it was, and what to type next."""
+    lines = [_marked("error:", "bold red", plain(error.what))]
+    lines += [f"  {line}" for detail in error.details for line in plain(detail).splitlines()]
+    if error.unchanged:
+        lines.append(plain(error.unchanged))
+    if error.next_step:
+        lines.append(f"next: {one_line(next_line(error.next_step))}")
+    _tell("\n".join(lines))
+
+
+def next_line(next_step: str) -> str:
+    """The next step as it has to be typed here; lines of other programs are left alone."""
+    return typed(next_step) if next_step.split(" ", 1)[0] == "inv" else next_step
+
+
+def ask(question: str) -> bool:
+    """Ask a yes-or-no question on a terminal; anything but `y` or `yes` is a no, and so is no terminal."""
+    if not (_watched(sys.stderr) and sys.stdin is not None and sys.stdin.isatty()):
+        return False
+    sys.stderr.write(f"{one_line(question)} [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Aligned text: one line per row for programs; on a terminal, cells wrap where the window ends."""
+    head = [one_line(column) for column in columns]
+    body = [[one_line(cell) for cell in row] for row in rows]
+    return _drawn_table(head, body) if _watched(sys.stdout) else _plain_table([head, *body])
+
+
+def _plain_table(rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(map(_width, column)) for column in zip(*rows, strict=True)]
+    lines = (
+        "  ".join(cell + " " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True))
+        for row in rows
+    )
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _width(text: str) -> int:
+    """Columns that the text takes: wide characters are two, combining ones none."""
+    return sum(
+        0 if unicodedata.combining(one) else 2 if unicodedata.east_asian_width(one) in "WF" else 1
+        for one in text
+    )
+
+
+def _drawn_table(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
+    from rich.table import Table  # noqa: PLC0415 - for people on a terminal only
+    from rich.text import Text  # noqa: PLC0415 - likewise
+
+    drawn = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for column in head:
+        drawn.add_column(Text(column), overflow="fold")
+    for row in body:
+        drawn.add_row(*map(Text, row))
+    lines = _drawn(drawn, sys.stdout).splitlines()
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _marked(mark: str, style: str, text: str) -> str:
+    """A coloured mark before the text, where colours are seen."""
+    if not _colourful(sys.stderr):
+        return f"{mark} {text}"
+    from rich.text import Text  # noqa: PLC0415 - for people on a terminal only
+
+    return f"{_drawn(Text(mark, style=style), sys.stderr)} {text}"
+
+
+def _drawn(what: RenderableType, stream: TextIO) -> str:
+    """What rich makes of it, at the width of the terminal."""
+    from rich.console import Console  # noqa: PLC0415 - for people on a terminal only
+
+    paper = io.StringIO()
+    console: Console = Console(
+        file=paper,
+        width=shutil.get_terminal_size().columns,
+        force_terminal=_colourful(stream),
+        color_system="standard" if _colourful(stream) else None,
+        highlight=False,
+        legacy_windows=False,
+    )
+    console.print(what, soft_wrap=False)
+    return paper.getvalue().rstrip("\n")

@@ -1,0 +1,173 @@
+"""Reads and writes objects in one object database: the user's own, or our private store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from ci_tasks.core.errors import RefusedError, UnavailableError, UsageError
+from ci_tasks.core.git_failures import local_failure, spoken
+from ci_tasks.core.git_process import LOCAL_TIMEOUT, GitAnswer, GitFailedError, run_git, stream_git
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RawObject:
+    """A git object as it is stored; `kind` is tag, commit, tree or blob."""
+
+    object_id: str
+    kind: str
+    data: bytes
+
+
+class TreeEntry(NamedTuple):
+    """One file of a commit: `mode` as six octal digits, `kind` blob (file, link) or commit (submodule)."""
+
+    mode: str
+    kind: str
+    object_id: str
+    path: str
+
+
+class ObjectDatabase:
+    """The objects behind one git folder."""
+
+    def __init__(self, git_dir: Path, *, at: Path, environment: Mapping[str, str] | None = None) -> None:
+        self.git_dir = git_dir
+        self._at = at
+        self._environment = dict(environment or {})
+
+    def git(self, *arguments: str, stdin: bytes = b"", timeout: float = LOCAL_TIMEOUT) -> GitAnswer:
+        """Run git on this git folder, named explicitly: nothing is searched for."""
+        return run_git(
+            [f"--git-dir={self.git_dir}", *arguments],
+            at=self._at,
+            stdin=stdin,
+            timeout=timeout,
+            environment=self._environment,
+        )
+
+    def kinds(self, ids: Sequence[str]) -> dict[str, str]:
+        """The kind of each object that is here; ids of missing ones are left out."""
+        if not ids:
+            return {}
+        answer = self.git(
+            "cat-file", "--batch-check=%(objectname) %(objecttype)", "--buffer", stdin=_lines(ids)
+        )
+        if answer.status:
+            raise local_failure("look for objects", answer.stderr)
+        pairs = (line.split(" ", 1) for line in answer.stdout.decode().splitlines())
+        return {object_id: kind for object_id, kind in pairs if kind != "missing"}
+
+    def read(self, ids: Sequence[str], *, limit: int | None = None) -> Iterator[RawObject]:
+        """The objects in the order asked for, one in memory at a time.
+
+        Raises UnavailableError for a missing one, RefusedError for one of more than `limit` bytes.
+        """
+        if not ids:
+            return
+        pieces = stream_git(
+            [f"--git-dir={self.git_dir}", "cat-file", "--batch", "--buffer"],
+            at=self._at,
+            stdin=_lines(ids),
+            environment=self._environment,
+        )
+        source = _Pieces(pieces)
+        try:
+            for wanted in ids:
+                yield _next_object(source, wanted, limit)
+        except GitFailedError as error:
+            raise local_failure("read objects", error.answer.stderr) from None
+        finally:
+            pieces.close()
+
+    def files(self, commit: str, under: Sequence[str]) -> tuple[TreeEntry, ...]:
+        """All files of a commit, or those under some folders; no filter and no attribute is applied."""
+        folders = [folder.strip("/") for folder in under]
+        paths = [] if "" in folders else folders
+        answer = self.git("ls-tree", "-r", "-z", "--full-tree", commit, "--", *paths)
+        if answer.status:
+            raise local_failure(f"list the files of {commit}", answer.stderr)
+        return tuple(_entry(line) for line in answer.stdout.split(b"\0") if line)
+
+    def is_whole(self, commit: str) -> bool:
+        """True if the commit, its trees and all its files are here; its history may be missing."""
+        return self.git("rev-list", "--objects", "--quiet", "--no-walk", commit, "--").status == 0
+
+    def write_tag(self, content: bytes) -> str:
+        """Write a tag object and give its id. Raises UsageError if git finds fault with it."""
+        answer = self.git("mktag", stdin=content)
+        if answer.status:
+            raise UsageError(
+                "git does not accept the tag object.",
+                unchanged="Nothing was changed.",
+                details=spoken(answer.stderr),
+            )
+        return answer.stdout.decode().strip()
+
+    def has_ancestor(self, commit: str, descendant: str) -> bool:
+        """True if `commit` is `descendant` or before it in the history that is here."""
+        answer = self.git("merge-base", "--is-ancestor", commit, descendant)
+        if answer.status in {0, 1}:
+            return answer.status == 0
+        if commit not in self.kinds([commit]):
+            return False
+        raise local_failure(f"compare {commit} with {descendant}", answer.stderr)
+
+
+class _Pieces:
+    """Reads lines and counted bytes from pieces of any size."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self._held = bytearray()
+
+    def line(self) -> bytes:
+        while (end := self._held.find(b"\n")) < 0:
+            self._more()
+        return self._take(end + 1)[:-1]
+
+    def exactly(self, size: int) -> bytes:
+        while len(self._held) < size:
+            self._more()
+        return self._take(size)
+
+    def _take(self, size: int) -> bytes:
+        with memoryview(self._held) as view, view[:size] as part:
+            taken = bytes(part)
+        del self._held[:size]
+        return taken
+
+    def _more(self) -> None:
+        piece = next(self._pieces, None)
+        if piece is None:
+            raise UnavailableError("git ended in the middle of an object.")
+        self._held += piece
+
+
+def _next_object(source: _Pieces, wanted: str, limit: int | None) -> RawObject:
+    header = source.line().decode()
+    object_id, _, rest = header.partition(" ")
+    kind, _, size = rest.partition(" ")
+    if object_id != wanted or not size.isdigit():
+        raise UnavailableError(f"The object {wanted} is not here.", unchanged="Nothing was changed.")
+    if limit is not None and int(size) > limit:
+        raise RefusedError(
+            f"The {kind} {wanted} has {size} bytes, more than {limit}.", unchanged="Nothing was changed."
+        )
+    data = source.exactly(int(size))
+    source.exactly(1)  # the newline that ends it
+    return RawObject(object_id=object_id, kind=kind, data=data)
+
+
+def _entry(line: bytes) -> TreeEntry:
+    meta, _, path = line.partition(b"\t")
+    mode, kind, object_id = meta.decode().split(" ")
+    return TreeEntry(mode, kind, object_id, path.decode("utf-8", "surrogateescape"))
+
+
+def _lines(ids: Sequence[str]) -> bytes:
+    return "".join(f"{object_id}\n" for object_id in ids).encode()

@@ -1,0 +1,283 @@
+"""Starts git, always the same way: through GitPython, in an environment of our own, with a time-out."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import re
+import selectors
+import shutil
+import signal
+import subprocess  # noqa: TID251 - GitPython hands out a Popen: PIPE and TimeoutExpired belong to it
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ci_tasks.core.errors import UnavailableError
+from ci_tasks.core.process import forget, spawning
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator, Mapping, Sequence
+
+LOCAL_TIMEOUT = 60.0
+NETWORK_TIMEOUT = 120.0
+_GRACE = 2.0
+_OLDEST = (2, 31)
+_PIECE = 1 << 16
+
+# How the user logs in and who he is. Every other GIT_* variable says which repository, index or configuration
+# to use, or makes git run something: ours alone decide that.
+_ADMITTED = frozenset(
+    {
+        "GIT_SSH",
+        "GIT_SSH_COMMAND",
+        "GIT_SSH_VARIANT",
+        "GIT_ASKPASS",
+        "GIT_SSL_CAINFO",
+        "GIT_SSL_CAPATH",
+        "GIT_COMMITTER_NAME",
+        "GIT_COMMITTER_EMAIL",
+        "GIT_AUTHOR_NAME",
+        "GIT_AUTHOR_EMAIL",
+    }
+)
+_FIXED = {
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_OPTIONAL_LOCKS": "0",
+    "GIT_NO_REPLACE_OBJECTS": "1",
+    "LC_ALL": "C",
+    "LANGUAGE": "C",
+}
+_SETTINGS = (
+    "core.hooksPath=/dev/null",
+    "safe.bareRepository=explicit",
+    "protocol.ext.allow=never",
+    "core.fsmonitor=false",
+    "core.warnAmbiguousRefs=false",
+    "gc.auto=0",
+    "maintenance.auto=false",
+    "color.ui=false",
+    "color.push=false",
+    "color.remote=false",
+    "color.transport=false",
+)
+_ALWAYS = tuple(part for setting in _SETTINGS for part in ("-c", setting))
+
+
+class GitAnswer(NamedTuple):
+    """What one git process said; `status` is negative if a signal ended it."""
+
+    status: int
+    stdout: bytes
+    stderr: str
+    timed_out: bool = False
+
+
+class GitFailedError(Exception):
+    """A git process whose output was streamed ended badly; the gateway's callers turn it into an error for people."""
+
+    def __init__(self, answer: GitAnswer) -> None:
+        super().__init__(answer.stderr)
+        self.answer = answer
+
+
+def run_git(
+    arguments: Sequence[str],
+    *,
+    at: Path,
+    stdin: bytes = b"",
+    timeout: float = LOCAL_TIMEOUT,
+    environment: Mapping[str, str] | None = None,
+) -> GitAnswer:
+    """Run `git <arguments>` in the folder `at`; `timeout` in seconds, after which its whole group is ended.
+
+    A bad exit status is an answer, not an error. Raises UnavailableError if git is missing or too old.
+    """
+    _require_git()
+    return _run(arguments, at=at, stdin=stdin, timeout=timeout, environment=environment or {})
+
+
+def stream_git(
+    arguments: Sequence[str],
+    *,
+    at: Path,
+    stdin: bytes,
+    timeout: float = LOCAL_TIMEOUT,
+    environment: Mapping[str, str] | None = None,
+) -> Generator[bytes, None, None]:
+    """Run git and yield its output in pieces as it comes; `timeout` is for each piece.
+
+    Memory does not grow with the output, and neither side waits for the other: `stdin` is written as git reads.
+    Raises GitFailedError for a bad end.
+    """
+    _require_git()
+    with _started(arguments, at=at, environment=environment or {}) as process:
+        errors = bytearray()
+        yield from _exchange(process, stdin, errors, timeout)
+        status = process.wait(timeout)
+        if status:
+            raise GitFailedError(GitAnswer(status, b"", errors.decode("utf-8", "replace")))
+
+
+def _run(
+    arguments: Sequence[str], *, at: Path, stdin: bytes, timeout: float, environment: Mapping[str, str]
+) -> GitAnswer:
+    with _started(arguments, at=at, environment=environment) as process:
+        timed_out = False
+        try:
+            stdout, stderr = process.communicate(stdin, timeout)
+        except subprocess.TimeoutExpired:
+            # If git itself is gone, something that it left behind holds the pipe: its answer is complete.
+            timed_out = process.poll() is None
+            _end_group(process)
+            stdout, stderr = _rest(process)
+        return GitAnswer(process.returncode, stdout, stderr.decode("utf-8", "replace"), timed_out)
+
+
+def _rest(process: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:
+    try:
+        return process.communicate(timeout=_GRACE)
+    except subprocess.TimeoutExpired as expired:  # a process in a session of its own holds the pipe
+        return expired.stdout or b"", expired.stderr or b""
+
+
+@contextlib.contextmanager
+def _started(
+    arguments: Sequence[str], *, at: Path, environment: Mapping[str, str]
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A git process in a session of its own: Ctrl-C at the terminal does not hit it in the middle of a push."""
+    ours = {**_FIXED, **environment}
+    # -C fails loudly for a folder that is not there; GitPython's own working folder would be ignored silently.
+    command = [*_without_inherited(ours), _git_path(), "-C", str(at), *_ALWAYS, *arguments]
+    git = _gitpython()
+    with spawning() as register:
+        running = git().execute(
+            command, istream=subprocess.PIPE, as_process=True, env=ours, shell=False, start_new_session=True
+        )
+        process: subprocess.Popen[bytes] = running.proc
+        register(process.pid)
+    try:
+        yield process
+    except BaseException:
+        _end_group(process)
+        raise
+    finally:
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+        if process.poll() is None:
+            _end_group(process)
+        forget(process.pid)
+
+
+def _exchange(
+    process: subprocess.Popen[bytes], stdin: bytes, errors: bytearray, timeout: float
+) -> Iterator[bytes]:
+    """Write `stdin` as git reads it, collect stderr, yield stdout."""
+    source, output, error = process.stdin, process.stdout, process.stderr
+    if source is None or output is None or error is None:
+        raise AssertionError("git is always started with three pipes")
+    waiting = memoryview(stdin)
+    os.set_blocking(source.fileno(), False)
+    with selectors.DefaultSelector() as selector:
+        selector.register(source, selectors.EVENT_WRITE)
+        selector.register(output, selectors.EVENT_READ)
+        selector.register(error, selectors.EVENT_READ)
+        while selector.get_map():
+            ready = selector.select(timeout)
+            if not ready:
+                raise UnavailableError(f"git gave no answer for {timeout:.0f} seconds.")
+            for key, _ in ready:
+                if key.fileobj is source:
+                    waiting = _feed(source.fileno(), waiting)
+                    if not waiting:
+                        selector.unregister(source)
+                        source.close()
+                    continue
+                piece = os.read(key.fd, _PIECE)
+                if not piece:
+                    selector.unregister(key.fileobj)
+                elif key.fileobj is error:
+                    errors += piece[: _PIECE - len(errors)]
+                else:
+                    yield piece
+
+
+def _feed(descriptor: int, waiting: memoryview) -> memoryview:
+    try:
+        return waiting[os.write(descriptor, waiting[:_PIECE]) :] if waiting else waiting
+    except BlockingIOError:
+        return waiting
+    except BrokenPipeError:  # git has ended; its status says why
+        return waiting[:0]
+
+
+def _end_group(process: subprocess.Popen[bytes]) -> None:
+    """TERM first: git then removes its lock files. KILL for what is left."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_GRACE)
+
+
+def _without_inherited(ours: Mapping[str, str]) -> list[str]:
+    """The start of a command line that takes inherited GIT_* variables away; empty where there are none."""
+    foreign = sorted(n for n in os.environ if n.startswith("GIT_") and n not in _ADMITTED and n not in ours)
+    if not foreign:
+        return []
+    env = "/usr/bin/env" if Path("/usr/bin/env").exists() else "env"
+    return [env, *(part for name in foreign for part in ("-u", name))]
+
+
+def _git_path() -> str:
+    found = shutil.which("git")
+    if found is None:
+        raise UnavailableError("git is not installed, or not on the PATH.", next_step="git --version")
+    return found
+
+
+def _require_git() -> None:
+    _check_version(_git_path())
+
+
+@functools.lru_cache(maxsize=8)
+def _check_version(path: str) -> None:
+    answer = _run(["version"], at=Path("/"), stdin=b"", timeout=LOCAL_TIMEOUT, environment={})
+    numbers = re.match(rb"git version (\d+)\.(\d+)", answer.stdout)
+    if answer.status or not numbers:
+        said = (answer.stderr or answer.stdout.decode("utf-8", "replace")).strip()
+        raise UnavailableError(
+            f"{path} does not work.", details=said.splitlines()[:5], next_step=f"{path} --version"
+        )
+    if (int(numbers[1]), int(numbers[2])) < _OLDEST:
+        wanted = ".".join(map(str, _OLDEST))
+        raise UnavailableError(
+            f"git {int(numbers[1])}.{int(numbers[2])} ({path}) is too old: git {wanted} or newer is needed.",
+            details=[
+                f"git {wanted} is the first that takes configuration from the environment, which keeps tokens out of"
+                " the list of processes, and that fetches all of several tags or none."
+            ],
+            next_step="git --version",
+        )
+
+
+@functools.lru_cache(maxsize=1)
+def _gitpython() -> Any:
+    """GitPython's Git class. Its import asks for git's version; that a git is there was looked at before."""
+    name = "GIT_PYTHON_REFRESH"
+    before = os.environ.get(name)
+    os.environ[name] = "quiet"
+    try:
+        from git.cmd import Git  # noqa: PLC0415, TID251 - this is the gateway; its import costs 75 ms
+    except ImportError as error:
+        raise UnavailableError(
+            f"git does not work with GitPython: {error}", next_step="python -m pip install GitPython"
+        ) from None
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
+    return Git

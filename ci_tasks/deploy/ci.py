@@ -1,0 +1,33 @@
+"""What the environment says about the CI run that we are part of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ci_tasks.tag.model import Run
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_FALSE = frozenset({"", "0", "false", "no", "off"})
+
+
+def is_ci(environ: Mapping[str, str]) -> bool:
+    """True in a CI job: every CI service sets `CI`."""
+    return environ.get("CI", "").lower() not in _FALSE
+
+
+def current_run(environ: Mapping[str, str]) -> Run | None:
+    """The GitHub Actions run around us, from its default variables; None elsewhere."""
+    run_id = environ.get("GITHUB_RUN_ID", "")
+    if not run_id:
+        return None
+    server, repository = environ.get("GITHUB_SERVER_URL", ""), environ.get("GITHUB_REPOSITORY", "")
+    attempt = environ.get("GITHUB_RUN_ATTEMPT", "1")
+    return Run(
+        id=run_id,
+        job=environ.get("GITHUB_JOB", ""),
+        attempt=int(attempt) if attempt.isdecimal() else 1,
+        repository=repository,
+        url=f"{server}/{repository}/actions/runs/{run_id}" if server and repository else None,
+    )

@@ -1,0 +1,155 @@
+"""One deployment from the line that was typed to its report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from ci_tasks.core import console
+from ci_tasks.core.command_line import typed
+from ci_tasks.core.entity import Entity
+from ci_tasks.core.errors import CiTasksError, ExitCode, RefusedError
+from ci_tasks.core.process import Redactor, child_environment
+from ci_tasks.deploy import conclude, facts, source
+from ci_tasks.deploy.model import Plan, Request
+from ci_tasks.deploy.plan import plan
+from ci_tasks.deploy.region import Stage
+from ci_tasks.deploy.run import Course, carry_out, exit_code, rehearse
+from ci_tasks.script.names import Mode
+from ci_tasks.script.runner import require_startable
+from ci_tasks.tag.model import Deployment
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ci_tasks.core.checkout import Checkout
+    from ci_tasks.deploy.conclude import Conclusion
+    from ci_tasks.deploy.facts import Reading
+
+
+class DeploymentAnswer(Entity, kw_only=True):
+    """What `inv deploy --json` prints; `reportPath` is null where nothing was run or it could not be saved."""
+
+    deployments: list[Deployment]
+    plan: Plan
+    report_path: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """How a deployment ended."""
+
+    plan: Plan
+    deployments: list[Deployment]
+    conclusion: Conclusion | None
+    code: ExitCode
+
+    @property
+    def document(self) -> DeploymentAnswer:
+        """The JSON document."""
+        path = self.conclusion.path if self.conclusion else None
+        return DeploymentAnswer(
+            deployments=self.deployments, plan=self.plan, report_path=str(path) if path else None
+        )
+
+
+def line_of(request: Request, subproject: str | None) -> str:
+    """The line that asks for the same again."""
+    words = ["deploy", "--env", request.environment]
+    words += ["--subproject", subproject] if subproject else []
+    words += ["--version", request.version] if request.version else []
+    words += [word for region in request.regions for word in ("--region", region)]
+    flags = {"--parallel": request.parallel, "--again": request.again, "--yes": request.yes}
+    return typed(" ".join([*words, *(flag for flag, is_given in flags.items() if is_given)]))
+
+
+def preview(checkout: Checkout, request: Request, *, environ: Mapping[str, str]) -> Result:
+    """The plan alone (`--dry-run`); its code says whether it would be refused."""
+    made = plan(facts.gather(checkout, request, environ=environ).facts)
+    code = made.refusals[0].exit_code if made.refusals else ExitCode.OK
+    return Result(plan=made, deployments=[], conclusion=None, code=code)
+
+
+def deploy(checkout: Checkout, request: Request, *, environ: Mapping[str, str]) -> Result:
+    """Plan, claim, run, settle, report.
+
+    Raises CiTasksError where the plan is refused or the claim fails; a report of that is saved as well.
+    """
+    clock = conclude.Clock()
+    reading = facts.gather(checkout, request, environ=environ)
+    made = _agreed(reading, plan(reading.facts))
+    _say_plan(made)
+    try:
+        course = _run(checkout, reading, made) if made.to_do else None
+    except CiTasksError as error:
+        conclude.keep(checkout, conclude.of_error(reading.facts, made, error, clock), environ)
+        raise
+    report = conclude.of_course(reading.facts, made, course, clock)
+    return Result(
+        plan=made,
+        deployments=course.deployments if course else [],
+        conclusion=conclude.keep(checkout, report, environ),
+        code=exit_code(course) if course else ExitCode.OK,
+    )
+
+
+def _agreed(reading: Reading, made: Plan) -> Plan:
+    """The plan, once more if somebody at the terminal agrees to a downgrade."""
+    if [refusal.rule for refusal in made.refusals] != ["downgrade"]:
+        return made
+    if not console.ask(f"{made.refusals[0].message} Deploy it all the same?"):
+        return made
+    agreed = replace(reading.facts.request, yes=True)
+    return plan(replace(reading.facts, request=agreed))
+
+
+def _run(checkout: Checkout, reading: Reading, made: Plan) -> Course:
+    _refuse(made)
+    for fact, planned in zip(reading.facts.scripts, made.scripts, strict=True):
+        if planned.mode == Mode.EXECUTE.value:
+            require_startable(fact.script, checkout.root, child_environment({}))
+    with source.private_folder() as private:
+        tree = private / "source"
+        source.lay_out(checkout.origin, reading.files, tree)
+        stage = Stage(
+            facts=reading.facts,
+            root=checkout.root,
+            source=tree,
+            private=private,
+            pass_environment=checkout.settings.pass_environment,
+            redactor=Redactor(),
+            say=console.progress,
+        )
+        if made.is_rehearsal:
+            return rehearse(made, stage)
+        retry = line_of(reading.facts.request, made.subproject)
+        return carry_out(checkout, reading, made, stage, retry=retry)
+
+
+def _refuse(made: Plan) -> None:
+    if not made.refusals:
+        return
+    first, *others = made.refusals
+    raise RefusedError(
+        first.message,
+        unchanged="Nothing was changed and no script was run.",
+        next_step=first.next_step,
+        details=[f"Rule: {first.rule}.", *(f"Also: {other.message}" for other in others)],
+    )
+
+
+def _say_plan(made: Plan) -> None:
+    """One line that says what is about to happen."""
+    name = f"{made.subproject} " if made.subproject else ""
+    newest = " (the newest release)" if made.is_newest else ""
+    where = ", ".join(region.region for region in made.to_do if region.region)
+    place = f"{made.environment}: {where}" if where else made.environment
+    if not made.to_do:
+        console.progress(f"{name}{made.version}{newest} is live in {made.environment} already.")
+    elif made.is_rehearsal:
+        console.progress(
+            f"Rehearsing {name}{made.version}{newest} for {place}: "
+            "nothing is executed for real, claimed or recorded."
+        )
+    else:
+        console.progress(f"Deploying {name}{made.version}{newest} to {place}")

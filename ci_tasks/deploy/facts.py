@@ -1,0 +1,207 @@
+"""The facts of a deployment: everything that its plan depends on, read from the remote and the checkout."""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ci_tasks.core.command_line import typed
+from ci_tasks.core.errors import RefusedError, UsageError
+from ci_tasks.core.files import read_file
+from ci_tasks.deploy.ci import current_run, is_ci
+from ci_tasks.deploy.model import Facts, Request, ScriptFact
+from ci_tasks.environment.configuration import parse_layers
+from ci_tasks.environment.tree import gather as gather_configuration
+from ci_tasks.script.discovery import discover
+from ci_tasks.script.mode import decide
+from ci_tasks.script.names import Category
+from ci_tasks.tag import subproject as subprojects
+from ci_tasks.tag.grammar import EnvironmentTag, Grammar, VersionTag, parse_version
+from ci_tasks.tag.store import EnvironmentFact, Listing, TagStore
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ci_tasks.core.checkout import Checkout
+    from ci_tasks.core.origin import TreeEntry
+    from ci_tasks.environment.configuration import Layers
+    from ci_tasks.script.model import CIScript
+
+LINK = "120000"
+"""The mode that git gives a symbolic link in a tree."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """The facts, and what the rest of the deployment works with."""
+
+    facts: Facts
+    store: TagStore
+    files: tuple[TreeEntry, ...]
+
+
+def gather(checkout: Checkout, request: Request, *, environ: Mapping[str, str]) -> Reading:
+    """Read everything once. Nothing is changed, on the remote or here."""
+    grammar = Grammar(checkout.settings.environments)
+    environment = grammar.environment(request.environment)
+    wanted = parse_version(request.version) if request.version else None
+    asked = request.subproject
+    store = TagStore(checkout.origin, grammar)
+    listing = store.listing(grammar.subproject(asked) if asked else None)
+    subproject = subprojects.choose(
+        asked, checkout=checkout, grammar=grammar, listing=listing, line=f"deploy --env {environment}"
+    )
+    tag = EnvironmentTag(subproject=subproject, environment=environment)
+    _refuse_clash(listing, tag)
+    rules_layers = _checkout_layers(checkout, grammar, subproject)
+    rules = rules_layers.rules(environment, subproject)
+    version_tag = (
+        VersionTag(subproject=subproject, version=wanted) if wanted else _newest(listing, subproject, environment)
+    )
+    version_ref = listing.refs.get(str(version_tag))
+    if version_ref is None:
+        raise _no_such_version(listing, version_tag)
+    environment_ref = listing.refs.get(str(tag))
+    refs = [ref for ref in (version_ref, environment_ref) if ref is not None]
+    objects = checkout.origin.objects(refs)
+    version = store.verify(version_tag, version_ref, objects[version_ref.object_id])
+    checkout.origin.ensure_commit(version_ref)
+    files = checkout.origin.commit_files(version.commit)
+    scripts = _scripts(checkout, subproject, environ)
+    changed_paths = checkout.repository.changed_paths(_pipeline_folders(subproject))
+    facts = Facts(
+        request=request,
+        tag=tag,
+        version=version,
+        version_was_given=wanted is not None,
+        states=listing.states(version_tag),
+        environment=(
+            store.environment_of(tag, environment_ref, objects) if environment_ref else EnvironmentFact(tag=tag)
+        ),
+        regions=rules_layers.regions(environment, subproject),
+        rules=rules,
+        layers=_commit_layers(checkout, grammar, subproject, files),
+        scripts=scripts,
+        inputs=_inputs(checkout, [fact.script for fact in scripts]),
+        changed_paths=changed_paths,
+        on_branch=_is_on_branch(checkout, version.commit, rules.branches),
+        in_ci=is_ci(environ),
+        head=checkout.repository.head(),
+        run=current_run(environ),
+        repository=checkout.origin.address,
+    )
+    return Reading(facts=facts, store=store, files=files)
+
+
+def _refuse_clash(listing: Listing, tag: EnvironmentTag) -> None:
+    clash = listing.clash(tag)
+    if clash is not None:
+        raise RefusedError(
+            f"git can't keep the tags {clash} and {tag} side by side: one is a folder of the other's name.",
+            unchanged="Nothing was changed.",
+            next_step=f"git ls-remote --tags origin 'refs/tags/{clash}'",
+        )
+
+
+def _newest(listing: Listing, subproject: str, environment: str) -> VersionTag:
+    """The newest release that no state tag speaks against."""
+    versions = listing.versions(subproject)
+    for tag in versions:
+        if tag.version.is_release and not any(state.is_bad for state in listing.states(tag)):
+            return tag
+    option = f" --subproject {subproject}" if subproject else ""
+    name = subproject or "the root project"
+    if versions:
+        raise RefusedError(
+            f"{name} has no release that may be deployed: every version is a pre-release or marked bad.",
+            unchanged="Nothing was changed.",
+            next_step=typed(f"deploy --env {environment}{option} --version {versions[0].version}"),
+        )
+    raise RefusedError(
+        f"{name} has no version yet.",
+        unchanged="Nothing was changed.",
+        next_step=typed(f"tag.create --version v0.1.0{option}"),
+    )
+
+
+def _no_such_version(listing: Listing, tag: VersionTag) -> RefusedError:
+    option = f" --subproject {tag.subproject}" if tag.subproject else ""
+    newest = [str(other.version) for other in listing.versions(tag.subproject)[:5]]
+    return RefusedError(
+        f"There is no version {tag} on the remote.",
+        unchanged="Nothing was changed.",
+        next_step=typed(f"tag.create --version {tag.version}{option}"),
+        details=[f"The newest are: {', '.join(newest)}."] if newest else [],
+    )
+
+
+def _pipeline_folders(subproject: str) -> list[str]:
+    """The folders whose uncommitted changes would make a deployment that nobody can repeat."""
+    folders = ["scripts", "environments"]
+    return folders + [f"{subproject}/{folder}" for folder in folders] if subproject else folders
+
+
+def _checkout_layers(checkout: Checkout, grammar: Grammar, subproject: str) -> Layers:
+    return parse_layers(gather_configuration(checkout.root, (subproject,)), environments=grammar.environments)
+
+
+def _commit_layers(
+    checkout: Checkout, grammar: Grammar, subproject: str, files: Sequence[TreeEntry]
+) -> Layers:
+    """The configuration as the version's own commit has it; folders count by the files that they hold."""
+    homes = {"environments/", f"{subproject}/environments/" if subproject else "environments/"}
+    below = [entry for entry in files if entry.path.startswith(tuple(homes))]
+    contents = {f"{parent}/": b"" for entry in below for parent in _parents(entry.path)}
+    wanted = [entry for entry in below if entry.path.rpartition("/")[2].startswith("config.")]
+    links = [entry.path for entry in wanted if entry.mode == LINK]
+    if links:
+        raise RefusedError(
+            f"{links[0]} is a symbolic link in the version's commit: configuration must be a file.",
+            unchanged="Nothing was changed.",
+        )
+    for entry, blob in zip(wanted, checkout.origin.blobs([entry.object_id for entry in wanted]), strict=True):
+        contents[entry.path] = blob.data
+    return parse_layers(contents, environments=grammar.environments)
+
+
+def _parents(path: str) -> list[str]:
+    parts = path.split("/")
+    return ["/".join(parts[:length]) for length in range(1, len(parts))]
+
+
+def _scripts(checkout: Checkout, subproject: str, environ: Mapping[str, str]) -> tuple[ScriptFact, ...]:
+    scripts = discover(checkout.root, Category.DEPLOYMENT, subproject or None)
+    if not scripts:
+        raise UsageError(
+            "There are no deployment scripts, so nothing would be deployed.",
+            unchanged="Nothing was changed.",
+            next_step="mkdir -p scripts/deployment  # then put an executable 10-ci-deploy.sh there",
+        )
+    return tuple(
+        ScriptFact(script=script, decision=decide(script.script_name, Category.DEPLOYMENT, None, environ))
+        for script in scripts
+    )
+
+
+def _inputs(checkout: Checkout, scripts: Sequence[CIScript]) -> str:
+    """SHA-256 over the names and bytes of the scripts: equal inputs would do the same again."""
+    total = hashlib.sha256()
+    for script in scripts:
+        content = read_file(checkout.root / script.script_path, root=checkout.root)
+        total.update(f"{script.script_path}\0{len(content)}\0".encode())
+        total.update(content)
+    return total.hexdigest()
+
+
+def _is_on_branch(checkout: Checkout, commit: str, patterns: Sequence[str]) -> bool:
+    """True where the rules ask for no branch, or the commit is on one of those that they name."""
+    if not patterns:
+        return True
+    heads = [
+        ref
+        for ref in checkout.origin.refs("refs/heads/")
+        if any(fnmatch.fnmatchcase(ref.name.removeprefix("refs/heads/"), pattern) for pattern in patterns)
+    ]
+    return bool(heads) and checkout.origin.is_ancestor(commit, heads)

@@ -1,0 +1,326 @@
+"""The claim on an environment: made, renewed, settled, and noticed when it is lost.
+
+Every change is one compare-and-swap of the environment tag. The owner counts its lease on the monotonic
+clock from before the push that made or renewed it, and stops its scripts before the end if no renewal
+went through; others wait for `TAKEOVER_GRACE` after the end by their own clock.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ci_tasks.core.command_line import typed
+from ci_tasks.core.errors import CiTasksError, ConflictError
+from ci_tasks.deploy.model import options
+from ci_tasks.tag import ledger as ledgers
+from ci_tasks.tag.clock import utc_now
+from ci_tasks.tag.names import DeploymentStatus
+from ci_tasks.tag.writer import LedgerWriter
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from collections.abc import Callable, Container, Iterator, Sequence
+
+    from ci_tasks.core.git import Identity
+    from ci_tasks.core.origin import RemoteRef
+    from ci_tasks.core.process import StopRequest
+    from ci_tasks.tag.grammar import EnvironmentTag
+    from ci_tasks.tag.model import Deployment
+    from ci_tasks.tag.store import EnvironmentFact, TagStore
+
+LAST_TRY = 5.0
+"""Seconds before the end of the lease after which a result is not pushed again."""
+
+
+class ClaimHeldError(ConflictError):
+    """Somebody else's deployment is running there."""
+
+
+class ClaimLostError(ConflictError):
+    """Our claim was broken or taken over while we worked: nothing more may be written."""
+
+
+class StopAskedError(ClaimLostError):
+    """Somebody asked us to stop (`deploy.unlock`); the claim is still ours to settle."""
+
+
+class Lease:
+    """One claim's records on one environment tag. Methods may be called from several threads."""
+
+    def __init__(
+        self,
+        store: TagStore,
+        fact: EnvironmentFact,
+        records: Sequence[Deployment],
+        *,
+        seconds: float,
+        identity: Identity,
+        retry: str,
+    ) -> None:
+        self.tag = fact.tag
+        self.seconds = seconds
+        self.retry = retry
+        self.records = {record.deployment_id: record for record in records}
+        self.nonce = records[0].nonce
+        self.claim_id = records[0].claim_id
+        self._writer = LedgerWriter(store, fact.tag, identity=identity, fact=fact)
+        self.trouble: CiTasksError | None = None
+        """Why the scripts had to be stopped, where the claim was the reason."""
+        self._expires = 0.0
+        self._lock = threading.RLock()
+
+    @property
+    def ledger(self) -> ledgers.Ledger | None:
+        """The ledger as we last read or wrote it."""
+        return self._writer.fact.ledger
+
+    def acquire(
+        self,
+        *,
+        regions: tuple[str, ...],
+        repository: str,
+        pinned: Sequence[RemoteRef],
+        stop: Callable[[], bool],
+    ) -> None:
+        """Add our running records in one push.
+
+        Raises ClaimHeldError at once where somebody holds them, ConflictError where the version tag moved
+        or every race was lost, UnknownOutcomeError where the remote's answer can't be found out.
+        """
+        def claimed(state: ledgers.Ledger | None) -> ledgers.Ledger:
+            base = state or ledgers.empty(
+                repository=repository,
+                subproject=self.tag.subproject,
+                environment=self.tag.environment,
+                target=next(iter(self.records.values())).commit_sha,
+            )
+            if state is not None and self._ours(state):
+                return state
+            now = utc_now()
+            base = self._close_finished(base, now)
+            self._refuse_held(base)
+            end = now + timedelta(seconds=self.seconds)
+            fresh = tuple(_with_lease(record, end) for record in self.records.values())
+            return ledgers.claim(base, fresh, regions=regions)
+
+        self._update(claimed, what=f"claim {self.tag}", pinned=pinned, stop=stop)
+
+    def _close_finished(self, state: ledgers.Ledger, now: datetime) -> ledgers.Ledger:
+        """Close the records in our way whose lease is over, or that are ours from an earlier attempt."""
+        mine = next(iter(self.records.values()))
+        for record in ledgers.holders(state, tuple(record.region for record in self.records.values())):
+            reason = None
+            if ledgers.is_expired(record, now):
+                reason = f"its lease ended at {record.lease_end:%Y-%m-%d %H:%M:%S} UTC"
+            elif self._is_rerun_of(record, mine, state):
+                reason = f"attempt {mine.run.attempt if mine.run else '?'} of the same CI run took over"
+            if reason is not None:
+                # The owner may have died between a script's start and the record of it: think the worst.
+                state = ledgers.close(
+                    state,
+                    record.deployment_id,
+                    DeploymentStatus.CANCELLED,
+                    at=now,
+                    ended_by=reason,
+                    scripts_started=True,
+                )
+        return state
+
+    def _is_rerun_of(self, held: Deployment, mine: Deployment, state: ledgers.Ledger) -> bool:
+        """DESIGN: only an equal repository, run, job, version and regions with a higher attempt is a re-run."""
+        if held.run is None or mine.run is None or held.run.attempt >= mine.run.attempt:
+            return False
+        theirs = {record.region for record in state.open if record.claim_id == held.claim_id}
+        ours = {record.region for record in self.records.values()}
+        return (held.run.repository, held.run.id, held.run.job, held.version, theirs) == (
+            mine.run.repository,
+            mine.run.id,
+            mine.run.job,
+            mine.version,
+            ours,
+        )
+
+    def _refuse_held(self, state: ledgers.Ledger) -> None:
+        held = ledgers.holders(state, tuple(record.region for record in self.records.values()))
+        if not held:
+            return
+        raise held_error(self.tag, held[0], retry=self.retry)
+
+    @contextmanager
+    def renewed(self, stop: StopRequest) -> Iterator[None]:
+        """Renew in the background; ask `stop` to end the scripts when the claim is lost or about to be."""
+        done = threading.Event()
+        thread = threading.Thread(target=self._renew_until, args=(done, stop), name="lease", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
+
+    def _renew_until(self, done: threading.Event, stop: StopRequest) -> None:
+        pause = every = self.seconds * 0.3
+        margin = min(60.0, self.seconds * 0.2)
+        while not done.wait(max(0.05, min(pause, self._expires - margin - time.monotonic()))):
+            try:
+                self.renew(stop=done.is_set)
+                pause = every
+            except ClaimLostError as error:
+                self._give_up(error, stop)
+                return
+            except CiTasksError as error:
+                pause = min(every, 5.0)
+                if time.monotonic() >= self._expires - margin:
+                    self._give_up(error, stop)
+                    return
+
+    def _give_up(self, error: CiTasksError, stop: StopRequest) -> None:
+        self.trouble = error
+        stop.request(error.what)
+
+    def renew(self, *, stop: Callable[[], bool] = lambda: False) -> None:
+        """Push the end of the lease back; StopAskedError where somebody wants us to stop."""
+
+        def extended(state: ledgers.Ledger | None) -> ledgers.Ledger:
+            mine = self._still_running(state)
+            asked = next((record.stop_requested for record in mine if record.stop_requested), None)
+            if asked is not None:
+                raise StopAskedError(
+                    f"Stopped because it was asked to: {asked}",
+                    unchanged=f"{self.tag} keeps its target.",
+                    next_step=typed(f"deploy.status {options(self.tag)}"),
+                )
+            assert state is not None  # noqa: S101 - _still_running raises for None
+            return self._extend(state)
+
+        self._update(extended, what=f"renew the claim on {self.tag}", stop=stop)
+
+    def _extend(self, state: ledgers.Ledger, *, except_for: Container[str] = ()) -> ledgers.Ledger:
+        """Every push of ours renews the records that we keep: it costs nothing, and the clock may start anew."""
+        end = utc_now() + timedelta(seconds=self.seconds)
+        for deployment_id in self.records:
+            if deployment_id not in except_for:
+                state = ledgers.change(state, deployment_id, lease_end=end)
+        return state
+
+    def settle(
+        self,
+        results: dict[str, tuple[DeploymentStatus, bool, str | None]],
+        *,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Close records: deployment id -> status, whether scripts had started, who or what ended it.
+
+        Raises ClaimLostError where one is no longer ours, UnknownOutcomeError where no answer comes.
+        """
+
+        def settled(state: ledgers.Ledger | None) -> ledgers.Ledger:
+            for deployment_id, (status, started, ended_by) in results.items():
+                if _is_closed_as(state, deployment_id, self.nonce, status):
+                    continue
+                self._still_running(state, only=deployment_id)
+                assert state is not None  # noqa: S101 - _still_running raises for None
+                state = ledgers.close(
+                    state,
+                    deployment_id,
+                    status,
+                    at=utc_now(),
+                    ended_by=ended_by,
+                    scripts_started=started,
+                )
+            assert state is not None  # noqa: S101 - there is at least one result
+            return self._extend(state, except_for=results)
+
+        self._update(settled, what=f"record the result in {self.tag}", stop=stop, patient=True)
+        for deployment_id in results:
+            self.records.pop(deployment_id, None)
+
+    def _update(
+        self,
+        step: Callable[[ledgers.Ledger | None], ledgers.Ledger],
+        *,
+        what: str,
+        pinned: Sequence[RemoteRef] = (),
+        stop: Callable[[], bool] = lambda: False,
+        patient: bool = False,
+    ) -> None:
+        """One change of the ledger; every one of them starts the lease anew."""
+        with self._lock:
+            began = time.monotonic()
+            self._writer.update(
+                step,
+                what=what,
+                later=typed(f"deploy.settle {options(self.tag)} --deployment {self.claim_id}"),
+                retry=self.retry,
+                pinned=pinned,
+                stop=stop,
+                patience=lambda: patient and not stop() and time.monotonic() < self._expires - LAST_TRY,
+            )
+            self._expires = began + self.seconds
+
+    def _ours(self, state: ledgers.Ledger) -> bool:
+        return any(record.nonce == self.nonce for record in state.open)
+
+    def _still_running(self, state: ledgers.Ledger | None, *, only: str | None = None) -> list[Deployment]:
+        """Our open records; ClaimLostError where one that we still hold is not among them."""
+        found = {record.deployment_id: record for record in (state.open if state else ())}
+        mine: list[Deployment] = []
+        for deployment_id in [only] if only else list(self.records):
+            record = found.get(deployment_id)
+            if record is None or record.nonce != self.nonce or record.status is not DeploymentStatus.RUNNING:
+                raise ClaimLostError(
+                    f"The claim {deployment_id} is gone: {_what_ended(state, deployment_id)}.",
+                    unchanged=f"{self.tag} was not moved.",
+                    next_step=typed(f"deploy.status {options(self.tag)}"),
+                )
+            mine.append(record)
+        return mine
+
+
+def _with_lease(record: Deployment, end: datetime) -> Deployment:
+    return msgspec.structs.replace(record, lease_end=end, status=DeploymentStatus.RUNNING)
+
+
+def _is_closed_as(
+    state: ledgers.Ledger | None, deployment_id: str, nonce: str | None, status: DeploymentStatus
+) -> bool:
+    return any(
+        record.deployment_id == deployment_id and record.nonce == nonce and record.status is status
+        for record in (state.closed if state else ())
+    )
+
+
+def _what_ended(state: ledgers.Ledger | None, deployment_id: str) -> str:
+    if state is None:
+        return "the environment tag was deleted"
+    for record in state.closed:
+        if record.deployment_id == deployment_id:
+            return f"it was closed as {record.status.value}, {record.ended_by or 'nobody said why'}"
+    return "the ledger does not hold it any more"
+
+
+def held_error(tag: EnvironmentTag, record: Deployment, *, retry: str) -> ClaimHeldError:
+    """The error that names who holds a claim, until when, and what to type; `retry` is our own line."""
+    where = f" in {record.region}" if record.region else ""
+    details = [f"Deployment {record.deployment_id} of {record.version}{where}, by {record.triggered_by}."]
+    if record.run is not None:
+        details.append(f"CI run {record.run.url or record.run.id}, job {record.run.job}, attempt {record.run.attempt}.")
+    if record.lease_end is not None:
+        details.append(f"Its lease ends at {record.lease_end:%Y-%m-%d %H:%M:%S} UTC unless it is renewed.")
+    details.append(
+        "Try again when it is done, or ask it to stop: "
+        + typed(f'deploy.unlock {options(tag)} --deployment {record.deployment_id} --reason "why"')
+    )
+    return ClaimHeldError(
+        f"{tag} is being deployed to{where}: somebody else holds the claim.",
+        unchanged="Nothing was changed and no script was run.",
+        next_step=retry,
+        details=details,
+    )
+

@@ -1,0 +1,130 @@
+"""What a deployment is asked for, what is known about it, and its plan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ci_tasks.core.entity import Entity
+from ci_tasks.core.errors import ExitCode
+
+if TYPE_CHECKING:
+    from ci_tasks.environment.configuration import Layers
+    from ci_tasks.environment.rules import Rules
+    from ci_tasks.script.mode import Decision
+    from ci_tasks.script.model import CIScript
+    from ci_tasks.tag.grammar import EnvironmentTag
+    from ci_tasks.tag.model import Run
+    from ci_tasks.tag.names import VersionState
+    from ci_tasks.tag.store import EnvironmentFact, VerifiedVersion
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What was typed. `version` None: the newest release; no `regions`: every one."""
+
+    environment: str
+    subproject: str | None = None
+    version: str | None = None
+    regions: tuple[str, ...] = ()
+    parallel: bool = False
+    again: bool = False
+    yes: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScriptFact:
+    """A deployment script and the mode that the environment's variables put it in."""
+
+    script: CIScript
+    decision: Decision
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """All that a plan depends on, read once."""
+
+    request: Request
+    tag: EnvironmentTag
+    version: VerifiedVersion
+    version_was_given: bool
+    states: tuple[VersionState, ...]
+    environment: EnvironmentFact
+    regions: tuple[str, ...]
+    rules: Rules
+    layers: Layers
+    scripts: tuple[ScriptFact, ...]
+    inputs: str
+    changed_paths: tuple[str, ...]
+    on_branch: bool
+    in_ci: bool
+    head: str | None
+    run: Run | None
+    repository: str
+
+    @property
+    def options(self) -> str:
+        """The options that name this environment on a command line."""
+        return options(self.tag)
+
+
+def options(tag: EnvironmentTag) -> str:
+    """The options that name an environment tag on a command line: `--env staging --subproject api`."""
+    subproject = f" --subproject {tag.subproject}" if tag.subproject else ""
+    return f"--env {tag.environment}{subproject}"
+
+
+class Refusal(Entity, kw_only=True):
+    """Why the plan must not be carried out: the rule's name, a sentence, and the exit code."""
+
+    rule: str
+    message: str
+    exit_code: ExitCode = ExitCode.REFUSED
+    next_step: str | None = None
+
+
+class PlannedScript(Entity, kw_only=True):
+    """One script of the plan; `decidedBy` is the variable that chose the mode, null for the default."""
+
+    script_id: str
+    script_path: str
+    mode: str
+    decided_by: str | None
+    timeout: float | None
+
+
+class PlannedRegion(Entity, kw_only=True):
+    """One region of the plan (null: the environment has none); `action` is `deploy` or `skip`."""
+
+    region: str | None
+    action: str
+    previous_version: str | None
+    previous_commit_sha: str | None
+    is_uncertain: bool
+    is_downgrade: bool
+    configuration: list[str]
+    variables: list[str]
+
+
+class Plan(Entity, kw_only=True):
+    """What would happen; names only, never a value. `timeout` of a script is in seconds."""
+
+    environment: str
+    environment_tag: str
+    subproject: str | None
+    version: str
+    version_tag: str
+    commit_sha: str
+    is_newest: bool
+    is_rehearsal: bool
+    is_parallel: bool
+    regions: list[PlannedRegion]
+    scripts: list[PlannedScript]
+    concurrency_group: str
+    refusals: list[Refusal] = []
+    notices: list[str] = []
+
+    @property
+    def to_do(self) -> list[PlannedRegion]:
+        """The regions in which something is to be done."""
+        return [region for region in self.regions if region.action == "deploy"]

@@ -1,0 +1,158 @@
+"""The plan of a deployment: a pure function of its facts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ci_tasks.core.command_line import typed
+from ci_tasks.core.errors import UsageError, bad_choice
+from ci_tasks.deploy.model import Facts, Plan, PlannedRegion, PlannedScript, Refusal
+from ci_tasks.script.names import Mode
+from ci_tasks.tag.grammar import parse_version
+from ci_tasks.tag.model import region_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ci_tasks.deploy.model import ScriptFact
+
+
+def plan(facts: Facts) -> Plan:
+    """What this deployment would do, and every rule that speaks against it.
+
+    Raises UsageError for a region that the environment does not have.
+    """
+    rehearsal = any(fact.decision.mode is not Mode.EXECUTE for fact in facts.scripts)
+    regions = [_region(facts, region, rehearsal=rehearsal) for region in _selected(facts)]
+    to_do = [region for region in regions if region.action == "deploy"]
+    version = facts.version.tag.version
+    return Plan(
+        environment=facts.tag.environment,
+        environment_tag=str(facts.tag),
+        subproject=facts.tag.subproject or None,
+        version=str(version),
+        version_tag=str(facts.version.tag),
+        commit_sha=facts.version.commit,
+        is_newest=not facts.version_was_given,
+        is_rehearsal=rehearsal,
+        is_parallel=facts.request.parallel,
+        regions=regions,
+        scripts=[_script(facts, fact, rehearsal=rehearsal) for fact in facts.scripts],
+        concurrency_group=f"deploy-{str(facts.tag).replace('/', '-')}",
+        refusals=list(_refusals(facts, to_do)) if to_do else [],
+        notices=list(_notices(facts)),
+    )
+
+
+def _selected(facts: Facts) -> tuple[str | None, ...]:
+    """The regions asked for, in the environment's own order."""
+    asked = facts.request.regions
+    for region in asked:
+        if not facts.regions:
+            raise UsageError(
+                f"{facts.tag.environment} has no regions, so --region {region} means nothing.",
+                unchanged="Nothing was changed.",
+            )
+        if region not in facts.regions:
+            raise bad_choice("region", region, facts.regions)
+    if not facts.regions:
+        return (None,)
+    return tuple(region for region in facts.regions if not asked or region in asked)
+
+
+def _region(facts: Facts, region: str | None, *, rehearsal: bool) -> PlannedRegion:
+    ledger = facts.environment.ledger
+    live = ledger.header.live.get(region_key(region)) if ledger else None
+    version = facts.version.tag.version
+    resolved = facts.layers.resolve(facts.tag.environment, region, facts.tag.subproject)
+    is_same = (
+        live is not None
+        and not live.uncertain
+        and (live.version, live.commit_sha, live.inputs) == (str(version), facts.version.commit, facts.inputs)
+    )
+    skip = is_same and not facts.request.again and not rehearsal and facts.environment.drift is None
+    previous = live.version if live else None
+    return PlannedRegion(
+        region=region,
+        action="skip" if skip else "deploy",
+        previous_version=previous,
+        previous_commit_sha=live.commit_sha if live else None,
+        is_uncertain=bool(live and live.uncertain),
+        is_downgrade=bool(previous) and version.precedence < parse_version(str(previous)).precedence,
+        configuration=sorted(resolved.origins),
+        variables=sorted(resolved.env),
+    )
+
+
+def _script(facts: Facts, fact: ScriptFact, *, rehearsal: bool) -> PlannedScript:
+    mode = fact.decision.mode
+    if rehearsal and mode is Mode.EXECUTE:
+        mode = Mode.DRY_RUN
+    return PlannedScript(
+        script_id=fact.script.script_id,
+        script_path=fact.script.script_path,
+        mode=mode.value,
+        decided_by=fact.decision.variable,
+        timeout=facts.rules.timeout,
+    )
+
+
+def _refusals(facts: Facts, to_do: list[PlannedRegion]) -> Iterator[Refusal]:
+    environment, tag = facts.tag.environment, facts.version.tag
+    for state in facts.states:
+        if state.is_bad:
+            yield Refusal(rule="state", message=f"{tag} is marked {state.value}.")
+            break
+    if facts.environment.drift:
+        yield Refusal(
+            rule="drift",
+            message=f"{facts.environment.drift}.",
+            next_step=typed(f"deploy.history {facts.options}"),
+        )
+    if not facts.on_branch:
+        yield Refusal(
+            rule="branches",
+            message=(
+                f"The commit of {tag} is on none of the branches that {environment} takes: "
+                f"{', '.join(facts.rules.branches)}."
+            ),
+        )
+    if facts.rules.protected and facts.changed_paths:
+        yield Refusal(
+            rule="protected",
+            message=f"{environment} is protected, and there are uncommitted changes: {_some(facts.changed_paths)}.",
+            next_step="git stash --include-untracked",
+        )
+    if facts.rules.protected and not facts.in_ci:
+        yield Refusal(
+            rule="protected", message=f"{environment} is protected: it takes deployments from CI jobs only."
+        )
+    downgraded = [region for region in to_do if region.is_downgrade]
+    if downgraded and not facts.request.yes:
+        yield Refusal(
+            rule="downgrade",
+            message=(
+                f"{tag.version} is older than {downgraded[0].previous_version}, which is live in "
+                f"{_places(downgraded)}."
+            ),
+            next_step=typed(f"deploy {facts.options} --version {tag.version} --yes"),
+        )
+
+
+def _notices(facts: Facts) -> Iterator[str]:
+    if facts.environment.object_id is None:
+        yield f"There is no tag {facts.tag} yet: a new ledger begins."
+    if facts.changed_paths:
+        yield f"Uncommitted changes are used: {_some(facts.changed_paths)}."
+    if facts.version.created_at is None:
+        yield f"{facts.version.tag} bears no date."
+
+
+def _places(regions: list[PlannedRegion]) -> str:
+    return ", ".join(region.region for region in regions if region.region) or "the environment"
+
+
+def _some(paths: tuple[str, ...]) -> str:
+    shown = ", ".join(paths[:5])
+    return shown if len(paths) <= 5 else f"{shown} and {len(paths) - 5} more"  # noqa: PLR2004 - as many as fit a line
+

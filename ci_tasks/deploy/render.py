@@ -1,0 +1,159 @@
+"""Deployments as text for people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ci_tasks.core import console
+from ci_tasks.core.command_line import typed
+from ci_tasks.deploy.model import options
+from ci_tasks.report.render import as_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from ci_tasks.deploy.deployment import Result
+    from ci_tasks.deploy.model import Plan, PlannedRegion
+    from ci_tasks.deploy.status import EnvironmentStatus, RegionStatus, StatusAnswer
+    from ci_tasks.deploy.unlock import RecordsAnswer
+    from ci_tasks.tag.grammar import EnvironmentTag
+
+ROOT = "(root)"
+"""How the root project is shown in a table."""
+
+
+def plan_text(plan: Plan) -> str:
+    """The plan of `--dry-run`."""
+    blocks = ["\n".join(_plan_head(plan))]
+    rows = [
+        (
+            region.region or plan.environment,
+            region.previous_version or "nothing",
+            plan.version,
+            _action(region),
+        )
+        for region in plan.regions
+    ]
+    blocks.append(console.table(("Region", "Live now", "Then", "What happens"), rows).rstrip("\n"))
+    scripts = [(script.script_path, script.mode, script.decided_by or "default") for script in plan.scripts]
+    blocks.append(console.table(("Script", "Mode", "Decided by"), scripts).rstrip("\n"))
+    names = sorted({name for region in plan.regions for name in region.configuration})
+    if names:
+        blocks.append(f"Configuration: {', '.join(names)}")
+    blocks += [f"note: {notice}" for notice in plan.notices]
+    blocks += [f"REFUSED by the rule {refusal.rule}: {refusal.message}" for refusal in plan.refusals]
+    return "\n\n".join(blocks)
+
+
+def _plan_head(plan: Plan) -> Iterator[str]:
+    newest = ", the newest release" if plan.is_newest else ""
+    kind = "rehearsal" if plan.is_rehearsal else "deployment"
+    yield f"Plan of a {kind}; nothing is done yet."
+    yield f"{plan.version_tag} (commit {plan.commit_sha[:12]}{newest}) to {plan.environment_tag}"
+
+
+def _action(region: PlannedRegion) -> str:
+    words = "nothing: it is live already" if region.action == "skip" else "deploy"
+    if region.is_downgrade:
+        words += " an OLDER version"
+    if region.is_uncertain:
+        words += " (what runs now is uncertain)"
+    return words
+
+
+def result_text(result: Result) -> str:
+    """What a deployment prints at its end: the report."""
+    if result.conclusion is None:
+        return plan_text(result.plan)
+    text = as_text(result.conclusion.report).rstrip("\n")
+    path = result.conclusion.path
+    return f"{text}\n\nReport: {path}" if path else text
+
+
+def status_text(answer: StatusAnswer) -> str:
+    """What runs where, one line per region."""
+    blocks = []
+    if answer.environments:
+        columns = ("Subproject", "Environment", "Region", "Version", "State", "Since (UTC)", "By", "Note")
+        rows = [row for status in answer.environments for row in _status_rows(status)]
+        used = [index for index in range(len(columns)) if any(row[index] for row in rows)]
+        shown = [[row[index] for index in used] for row in rows]
+        blocks.append(console.table([columns[index] for index in used], shown).rstrip("\n"))
+    blocks += [f"none: there is no tag {name}." for name in answer.none]
+    for status in answer.environments:
+        blocks += _remarks(status)
+    return "\n".join(blocks) or f"Nothing is deployed yet. Begin with: {typed('deploy --env staging')}"
+
+
+def _status_rows(status: EnvironmentStatus) -> Iterator[tuple[str, ...]]:
+    head = (status.subproject or ROOT, status.environment)
+    if not status.regions:
+        yield (*head, "", "?", "", "", "", "unreadable")
+    for region in status.regions:
+        yield (
+            *head,
+            region.region or "",
+            region.version or "none",
+            region.state or "",
+            minute(region.since),
+            region.triggered_by or "",
+            ", ".join(_notes(status, region)),
+        )
+
+
+def _notes(status: EnvironmentStatus, region: RegionStatus) -> Iterator[str]:
+    if region.is_uncertain:
+        yield f"UNCERTAIN: {region.attempted} broke off"
+    for record in status.running:
+        if record.region in (None, region.region):
+            yield f"{record.version} {record.status.value.lower()}"
+    if status.drift:
+        yield "DRIFT"
+
+
+def _remarks(status: EnvironmentStatus) -> Iterator[str]:
+    if status.drift:
+        yield f"DRIFT: {status.drift}."
+    if status.problem:
+        yield f"UNREADABLE: {status.problem}"
+
+
+def records_text(answer: RecordsAnswer) -> str:
+    """The ledger as a table."""
+    if not answer.deployments:
+        return "Nothing was deployed there yet."
+    rows = [
+        (
+            minute(record.completed_at or record.started_at),
+            record.region or "",
+            record.version,
+            record.status.value,
+            record.triggered_by,
+            record.deployment_id,
+            record.ended_by or record.reason or "",
+        )
+        for record in answer.deployments
+    ]
+    columns = ("When (UTC)", "Region", "Version", "Status", "By", "Deployment", "Why")
+    used = [index for index in range(len(columns)) if any(row[index] for row in rows)]
+    shown = [[row[index] for index in used] for row in rows]
+    return console.table([columns[index] for index in used], shown).rstrip("\n")
+
+
+def unlocked_text(tag: EnvironmentTag, identifier: str, *, broken: bool) -> str:
+    """What `deploy.unlock` did."""
+    if broken:
+        return (
+            f"The claim {identifier} on {tag} is broken. Its scripts may still be running where they were "
+            "started: nobody ends them, so what runs there is uncertain until the next deployment."
+        )
+    return (
+        f"{identifier} is asked to stop. Its owner sees it at its next renewal, ends its scripts and records "
+        f"CANCELLED. To see it: {typed(f'deploy.status {options(tag)}')}"
+    )
+
+
+def minute(time: datetime | None) -> str:
+    """A time to the minute, UTC."""
+    return f"{time:%Y-%m-%d %H:%M}" if time else ""

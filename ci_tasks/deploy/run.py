@@ -1,0 +1,204 @@
+"""Running a plan: the claim, the scripts of each region, the settlement of each result."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime  # noqa: TC003 - a field's type, kept for readers of the dataclass
+from typing import TYPE_CHECKING
+
+from ci_tasks.core import signals
+from ci_tasks.core.errors import CiTasksError, ExitCode
+from ci_tasks.core.process import StopRequest
+from ci_tasks.deploy.lease import Lease
+from ci_tasks.deploy.region import RegionRun, run_scripts
+from ci_tasks.tag.clock import utc_now
+from ci_tasks.tag.model import Commits, Deployment
+from ci_tasks.tag.names import DeploymentKind, DeploymentStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ci_tasks.core.checkout import Checkout
+    from ci_tasks.core.signals import Interruption
+    from ci_tasks.deploy.facts import Reading
+    from ci_tasks.deploy.model import Facts, Plan
+    from ci_tasks.deploy.region import Stage
+
+WIND_DOWN = 6.5
+"""Seconds after the first signal within which the result has to be recorded."""
+
+
+@dataclass(kw_only=True)
+class Course:
+    """What became of a plan."""
+
+    plan: Plan
+    started_at: datetime
+    claim_id: str | None = None
+    regions: list[RegionRun] = field(default_factory=list)
+    deployments: list[Deployment] = field(default_factory=list)
+    error: CiTasksError | None = None
+
+
+def new_records(facts: Facts, plan: Plan, *, triggered_by: str, now: datetime) -> tuple[Deployment, ...]:
+    """The records of one claim, one for each region in which something is to be done."""
+    claim_id = f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+    nonce = secrets.token_hex(16)
+    commit = facts.version.commit
+    return tuple(
+        Deployment(
+            deployment_id=f"{claim_id}.{region.region}" if region.region else claim_id,
+            version=plan.version,
+            subproject=plan.subproject,
+            environment=plan.environment,
+            region=region.region,
+            status=DeploymentStatus.RUNNING,
+            started_at=now,
+            completed_at=None,
+            triggered_by=triggered_by,
+            commit_sha=commit,
+            concurrency_group=plan.concurrency_group,
+            claim_id=claim_id,
+            nonce=nonce,
+            kind=DeploymentKind.DEPLOY,
+            run=facts.run,
+            host=socket.gethostname(),
+            commits=Commits(code=commit, config=commit, scripts=facts.head, rules=facts.head, secrets=facts.head),
+            inputs=facts.inputs,
+        )
+        for region in plan.to_do
+    )
+
+
+def rehearse(plan: Plan, stage: Stage) -> Course:
+    """Go through every region with the scripts in their modes: nothing claimed, nothing recorded."""
+    course = Course(plan=plan, started_at=utc_now())
+    stop = StopRequest()
+    with signals.deferred(_asks(stop)) as interruption:
+        for region in plan.to_do:
+            course.regions.append(run_scripts(stage, plan, region, stop=stop, record=None))
+            if course.regions[-1].status is not DeploymentStatus.SUCCESS:
+                break
+    course.error = interruption.error
+    return course
+
+
+def carry_out(checkout: Checkout, reading: Reading, plan: Plan, stage: Stage, *, retry: str) -> Course:
+    """Claim, run, settle. What went wrong stands in the course; only a claim that failed is raised."""
+    facts = reading.facts
+    identity = checkout.repository.identity()
+    course = Course(plan=plan, started_at=utc_now())
+    triggered_by = os.environ.get("GITHUB_ACTOR") or identity.name
+    records = new_records(facts, plan, triggered_by=triggered_by, now=course.started_at)
+    course.claim_id = records[0].claim_id
+    lease = Lease(
+        reading.store,
+        facts.environment,
+        records,
+        seconds=checkout.settings.lease,
+        identity=identity,
+        retry=retry,
+    )
+    stop = StopRequest()
+    with signals.deferred(_asks(stop)) as interruption:
+        if interruption.error is not None:
+            raise interruption.error
+        lease.acquire(
+            regions=facts.regions,
+            repository=facts.repository,
+            pinned=[facts.version.ref],
+            stop=lambda: interruption.signal is not None,
+        )
+        crew = _Crew(lease, stage, plan, stop, interruption)
+        with lease.renewed(stop):
+            crew.work(records)
+    course.regions = crew.runs
+    course.deployments = _recorded(lease, records)
+    course.error = interruption.error or lease.trouble or crew.error
+    return course
+
+
+def _asks(stop: StopRequest) -> Callable[[int], None]:
+    def asked(count: int) -> None:
+        stop.request("it was cancelled", now=count > 1)
+
+    return asked
+
+
+class _Crew:
+    """Runs the regions of one claim, one after the other or side by side."""
+
+    def __init__(
+        self, lease: Lease, stage: Stage, plan: Plan, stop: StopRequest, interruption: Interruption
+    ) -> None:
+        self.lease = lease
+        self.stage = stage
+        self.plan = plan
+        self.stop = stop
+        self.interruption = interruption
+        self.runs: list[RegionRun] = []
+        self.error: CiTasksError | None = None
+        self._told_at: float | None = None
+        interruption.listen(self._note_time)
+
+    def _note_time(self, _count: int) -> None:
+        self._told_at = self._told_at or time.monotonic()
+
+    def _is_over(self) -> bool:
+        """True once the time to record anything after a signal is used up."""
+        return self._told_at is not None and time.monotonic() - self._told_at > WIND_DOWN
+
+    def work(self, records: Sequence[Deployment]) -> None:
+        """Run and settle every record."""
+        self.runs = [RegionRun(region=record.region, deployment_id=record.deployment_id) for record in records]
+        if self.plan.is_parallel:
+            with ThreadPoolExecutor(max_workers=len(records)) as pool:
+                list(pool.map(self._one, records, self.runs))
+            return
+        for index, (record, run) in enumerate(zip(records, self.runs, strict=True)):
+            rest = list(zip(records, self.runs, strict=True))[index + 1 :]
+            self._one(record, run, rest)
+            if run.status is not DeploymentStatus.SUCCESS:
+                return
+
+    def _one(
+        self, record: Deployment, run: RegionRun, rest: Sequence[tuple[Deployment, RegionRun]] = ()
+    ) -> None:
+        (planned,) = (region for region in self.plan.to_do if region.region == record.region)
+        run_scripts(self.stage, self.plan, planned, stop=self.stop, record=record, run=run)
+        results = {record.deployment_id: (run.status, run.scripts_started, run.ended_by)}
+        if run.status is not DeploymentStatus.SUCCESS:
+            for other, other_run in rest:
+                other_run.status = DeploymentStatus.CANCELLED
+                other_run.ended_by = f"not started: {record.region} did not succeed"
+                results[other.deployment_id] = (other_run.status, False, other_run.ended_by)
+        try:
+            self.lease.settle(results, stop=self._is_over)
+        except CiTasksError as error:
+            run.is_recorded = False
+            self.error = self.error or error
+            self.stop.request(error.what)
+
+
+def _recorded(lease: Lease, records: Sequence[Deployment]) -> list[Deployment]:
+    """Our records as the ledger has them now."""
+    ledger = lease.ledger
+    found = {record.deployment_id: record for record in ledger.find(records[0].claim_id)} if ledger else {}
+    return [found.get(record.deployment_id, record) for record in records]
+
+
+def exit_code(course: Course) -> ExitCode:
+    """The code of an outcome: what broke off the whole, then how many regions have what they should."""
+    done = [run.status is DeploymentStatus.SUCCESS and run.is_recorded for run in course.regions]
+    if all(done) and len(done) == len(course.plan.to_do):
+        return ExitCode.OK
+    if course.error is not None:
+        return course.error.exit_code
+    if any(done):
+        return ExitCode.PARTIAL
+    return ExitCode.TIMEOUT if any(run.timed_out for run in course.regions) else ExitCode.FAILED

@@ -1,0 +1,172 @@
+"""What runs where: the environment tags of the remote, read and put side by side."""
+
+from __future__ import annotations
+
+from datetime import datetime  # noqa: TC003 - msgspec reads the annotations
+from typing import TYPE_CHECKING
+
+from ci_tasks.core.entity import Entity
+from ci_tasks.core.errors import ConflictError
+from ci_tasks.deploy.unlock import RecordsAnswer
+from ci_tasks.tag import subproject as subprojects
+from ci_tasks.tag.grammar import EnvironmentTag, Grammar, VersionTag, parse_version
+from ci_tasks.tag.model import Deployment
+from ci_tasks.tag.store import TagStore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ci_tasks.core.checkout import Checkout
+    from ci_tasks.tag.model import Live
+    from ci_tasks.tag.store import EnvironmentFact, Listing
+
+
+class RegionStatus(Entity, kw_only=True):
+    """What is live in one region (null: the environment has none); null fields: nothing ever succeeded there."""
+
+    region: str | None
+    version: str | None
+    state: str | None
+    commit_sha: str | None
+    since: datetime | None
+    triggered_by: str | None
+    deployment_id: str | None
+    is_uncertain: bool
+    attempted: str | None
+
+
+class EnvironmentStatus(Entity, kw_only=True):
+    """One environment tag. `version` is that of all regions, null where they differ; `problem` says why a tag
+    can't be read, `drift` what somebody did to it by hand."""  # noqa: D205, D209 - one thought
+
+    subproject: str | None
+    environment: str
+    environment_tag: str
+    version: str | None
+    state: str | None
+    is_settled: bool
+    regions: list[RegionStatus]
+    running: list[Deployment]
+    drift: str | None
+    problem: str | None
+
+
+class StatusAnswer(Entity, kw_only=True):
+    """What `inv deploy.status --json` prints; `none` names the environment tags asked for that do not exist."""
+
+    environments: list[EnvironmentStatus]
+    none: list[str]
+
+
+def read(store: TagStore, listing: Listing, tags: Iterable[EnvironmentTag]) -> list[EnvironmentStatus]:
+    """The status of these environment tags of a listing, in their order; a fixed number of git processes."""
+    wanted = [(tag, listing.refs[str(tag)]) for tag in tags]
+    objects = store.origin.objects([ref for _, ref in wanted])
+    statuses = []
+    for tag, ref in wanted:
+        try:
+            statuses.append(_status(listing, store.environment_of(tag, ref, objects, is_summary=True)))
+        except ConflictError as error:
+            statuses.append(_unreadable(tag, error.what))
+    return statuses
+
+
+def _status(listing: Listing, fact: EnvironmentFact) -> EnvironmentStatus:
+    assert fact.ledger is not None  # noqa: S101 - environment_of raises where there is none
+    header = fact.ledger.header
+    keys = list(dict.fromkeys([*header.regions, *header.live])) or [""]
+    regions = [_region(listing, fact.tag, key, header.live.get(key)) for key in keys]
+    versions = {region.version for region in regions}
+    version = versions.pop() if len(versions) == 1 else None
+    return EnvironmentStatus(
+        subproject=fact.tag.subproject or None,
+        environment=fact.tag.environment,
+        environment_tag=str(fact.tag),
+        version=version,
+        state=regions[0].state if version else None,
+        is_settled=header.settled,
+        regions=regions,
+        running=list(fact.ledger.open),
+        drift=fact.drift,
+        problem=None,
+    )
+
+
+def _region(listing: Listing, tag: EnvironmentTag, key: str, live: Live | None) -> RegionStatus:
+    version = live.version if live else None
+    return RegionStatus(
+        region=key or None,
+        version=version,
+        state=_state(listing, tag.subproject, version) if version else None,
+        commit_sha=live.commit_sha if live else None,
+        since=live.since if live else None,
+        triggered_by=live.triggered_by if live else None,
+        deployment_id=live.deployment_id if live else None,
+        is_uncertain=bool(live and live.uncertain),
+        attempted=live.attempted if live else None,
+    )
+
+
+def _state(listing: Listing, subproject: str, version: str) -> str | None:
+    states = listing.states(VersionTag(subproject=subproject, version=parse_version(version)))
+    return states[0].value if states else None
+
+
+def _unreadable(tag: EnvironmentTag, problem: str) -> EnvironmentStatus:
+    return EnvironmentStatus(
+        subproject=tag.subproject or None,
+        environment=tag.environment,
+        environment_tag=str(tag),
+        version=None,
+        state=None,
+        is_settled=False,
+        regions=[],
+        running=[],
+        drift=None,
+        problem=problem,
+    )
+
+
+def overview(checkout: Checkout, *, environment: str | None, subproject: str | None) -> StatusAnswer:
+    """The status of every environment tag, or of those of one environment or subproject."""
+    grammar = Grammar(checkout.settings.environments)
+    store = TagStore(checkout.origin, grammar)
+    if environment is not None:
+        grammar.environment(environment)
+    if subproject is not None:
+        grammar.subproject(subproject)
+    listing = store.listing(subproject or None)
+    tags = [
+        tag
+        for tag in listing.environments()
+        if environment in (None, tag.environment) and subproject in (None, tag.subproject)
+    ]
+    missing = []
+    if environment is not None and not tags:
+        missing = [str(EnvironmentTag(subproject=subproject or "", environment=environment))]
+    return StatusAnswer(environments=read(store, listing, tags), none=missing)
+
+
+def place(
+    checkout: Checkout, *, environment: str, subproject: str | None, line: str
+) -> tuple[TagStore, EnvironmentTag]:
+    """The one environment tag that a command is about; `line` is the command, for the error."""
+    grammar = Grammar(checkout.settings.environments)
+    grammar.environment(environment)
+    store = TagStore(checkout.origin, grammar)
+    listing = store.listing(grammar.subproject(subproject) if subproject else None)
+    chosen = subprojects.choose(
+        subproject,
+        checkout=checkout,
+        grammar=grammar,
+        listing=listing,
+        line=f"{line} --env {environment}",
+    )
+    return store, EnvironmentTag(subproject=chosen, environment=environment)
+
+
+def ledger_of(checkout: Checkout, *, environment: str, subproject: str | None) -> RecordsAnswer:
+    """All records that an environment tag holds: the open ones, then the closed ones, newest first."""
+    store, tag = place(checkout, environment=environment, subproject=subproject, line="deploy.history")
+    ledger = store.environment(tag).ledger
+    return RecordsAnswer(deployments=[*ledger.open, *ledger.closed] if ledger else [])

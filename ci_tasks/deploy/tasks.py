@@ -1,0 +1,146 @@
+"""The collection `deploy`: bringing versions into environments, and seeing what runs where."""
+
+import os
+
+from invoke.context import Context
+
+from ci_tasks.core.task import Answer, flag, option, task
+
+ENV = "environment, such as staging"
+SUBPROJECT = "subproject; else the one whose folder you stand in"
+
+
+@task(default=True, changes=True)
+def run(
+    c: Context,
+    env: str = option(ENV, required=True),
+    subproject: str | None = option(SUBPROJECT, metavar="PATH"),
+    version: str | None = option("version to deploy; else the newest release"),
+    region: list[str] = option("region to deploy to; else all", many=True),
+    parallel: bool = flag("all regions side by side"),
+    again: bool = flag("deploy even what is live already"),
+    dry_run: bool = flag("print the plan and stop"),
+    yes: bool = flag("deploy even an older version than the live one"),
+) -> Answer:
+    """Deploy a version to an environment.
+
+    Claims the environment in its tag on the remote, lays the version's own commit out in a private folder,
+    runs scripts/deployment/ in order for each region, and records each result in the tag. The tag moves only
+    when every region has the version. Your checkout, branches and tags stay as they are.
+
+    inv deploy --env staging --subproject api
+    """
+    from ci_tasks.core.checkout import Checkout
+    from ci_tasks.deploy.deployment import deploy, preview
+    from ci_tasks.deploy.model import Request
+    from ci_tasks.deploy.render import plan_text, result_text
+
+    request = Request(
+        environment=env,
+        subproject=subproject,
+        version=version,
+        regions=tuple(region),
+        parallel=parallel,
+        again=again,
+        yes=yes,
+    )
+    if dry_run:
+        previewed = preview(Checkout.open(), request, environ=os.environ)
+        return Answer(previewed.document, lambda: plan_text(previewed.plan), previewed.code)
+    result = deploy(Checkout.open(), request, environ=os.environ)
+    return Answer(result.document, lambda: result_text(result), result.code)
+
+
+@task
+def status(
+    c: Context,
+    env: str | None = option("only this environment", metavar="ENV"),
+    subproject: str | None = option("only this subproject", metavar="PATH"),
+) -> Answer:
+    """Show what runs where.
+
+    One line per subproject, environment and region: version, state, since when, by whom, and whether somebody
+    is deploying there now or moved the tag by hand. Reads the remote; changes nothing.
+
+    inv deploy.status --env staging
+    """
+    from ci_tasks.core.checkout import Checkout
+    from ci_tasks.deploy.render import status_text
+    from ci_tasks.deploy.status import overview
+
+    answer = overview(Checkout.open(), environment=env, subproject=subproject)
+    return Answer(answer, lambda: status_text(answer))
+
+
+@task
+def history(
+    c: Context,
+    env: str = option(ENV, required=True),
+    subproject: str | None = option(SUBPROJECT, metavar="PATH"),
+) -> Answer:
+    """Show an environment's ledger.
+
+    Every deployment that its tag still holds, those at work first, then the newest. Changes nothing.
+
+    inv deploy.history --env staging --subproject api
+    """
+    from ci_tasks.core.checkout import Checkout
+    from ci_tasks.deploy.render import records_text
+    from ci_tasks.deploy.status import ledger_of
+
+    answer = ledger_of(Checkout.open(), environment=env, subproject=subproject)
+    return Answer(answer, lambda: records_text(answer))
+
+
+@task(changes=True)
+def unlock(
+    c: Context,
+    env: str = option(ENV, required=True),
+    subproject: str | None = option(SUBPROJECT, metavar="PATH"),
+    deployment: str = option("deployment to stop", required=True, metavar="ID"),
+    reason: str = option("why; it is recorded", required=True, metavar="TEXT", env="CI_TASKS_REASON"),
+    now: bool = flag("break the claim at once: its scripts may still be running"),
+) -> Answer:
+    """Ask a running deployment to stop.
+
+    Its owner sees it when it next renews its lease (within 3 minutes), ends its scripts and records CANCELLED.
+    With --now the claim is broken at once, and the region counts as uncertain: nobody ends the scripts.
+
+    inv deploy.unlock --env staging --deployment 20260101T120000Z-1a2b3c --reason "wrong build"
+    """
+    from ci_tasks.core.checkout import Checkout
+    from ci_tasks.deploy.render import unlocked_text
+    from ci_tasks.deploy.status import place
+    from ci_tasks.deploy.unlock import RecordsAnswer, unlock as unlock_claim
+
+    checkout = Checkout.open()
+    store, tag = place(checkout, environment=env, subproject=subproject, line="deploy.unlock")
+    records = unlock_claim(
+        store, tag, deployment, reason=reason, now=now, identity=checkout.repository.identity()
+    )
+    answer = RecordsAnswer(deployments=records)
+    return Answer(answer, lambda: unlocked_text(tag, deployment, broken=now))
+
+
+@task(changes=True)
+def settle(
+    c: Context,
+    env: str = option(ENV, required=True),
+    subproject: str | None = option(SUBPROJECT, metavar="PATH"),
+    deployment: str = option("deployment to ask about", required=True, metavar="ID"),
+) -> Answer:
+    """Find out what became of a deployment.
+
+    For one whose answer was lost (exit code 6): says how it ended, closes it if its lease is long over, and
+    makes sure that a push which never arrived can't arrive later.
+
+    inv deploy.settle --env staging --deployment 20260101T120000Z-1a2b3c
+    """
+    from ci_tasks.core.checkout import Checkout
+    from ci_tasks.deploy.status import place
+    from ci_tasks.deploy.unlock import settle as settle_deployment
+
+    checkout = Checkout.open()
+    store, tag = place(checkout, environment=env, subproject=subproject, line="deploy.settle")
+    answer, code = settle_deployment(store, tag, deployment, identity=checkout.repository.identity())
+    return Answer(answer, answer.verdict, code)

@@ -1,0 +1,149 @@
+"""Ending another's claim, and finding out what became of a deployment whose answer was lost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ci_tasks.core.command_line import typed
+from ci_tasks.core.entity import Entity
+from ci_tasks.core.errors import ExitCode, UsageError
+from ci_tasks.deploy.model import options
+from ci_tasks.tag import ledger as ledgers
+from ci_tasks.tag.clock import utc_now
+from ci_tasks.tag.model import Deployment
+from ci_tasks.tag.names import DeploymentStatus
+from ci_tasks.tag.writer import LedgerWriter
+
+if TYPE_CHECKING:
+    from ci_tasks.core.git import Identity
+    from ci_tasks.tag.grammar import EnvironmentTag
+    from ci_tasks.tag.store import TagStore
+
+
+class RecordsAnswer(Entity, kw_only=True):
+    """What `deploy.history`, `deploy.unlock` and `deploy.settle` print as JSON."""
+
+    deployments: list[Deployment]
+
+
+def unlock(
+    store: TagStore,
+    tag: EnvironmentTag,
+    identifier: str,
+    *,
+    reason: str,
+    now: bool,
+    identity: Identity,
+) -> list[Deployment]:
+    """Ask the owner of a claim to stop, or (`now`) break the claim at once; returns the records.
+
+    Raises UsageError where no open record has that id.
+    """
+    words = f"{reason} ({identity.name})"
+
+    def asked(state: ledgers.Ledger | None) -> ledgers.Ledger:
+        records = _open_records(state, tag, identifier)
+        assert state is not None  # noqa: S101 - _open_records raises for None
+        for record in records:
+            if now:
+                # Its scripts may still be running, and nobody will tell: the region is uncertain.
+                state = ledgers.close(
+                    state,
+                    record.deployment_id,
+                    DeploymentStatus.CANCELLED,
+                    at=utc_now(),
+                    ended_by=f"unlocked: {words}",
+                    scripts_started=True,
+                )
+            else:
+                state = ledgers.change(state, record.deployment_id, stop_requested=words)
+        return state
+
+    writer = LedgerWriter(store, tag, identity=identity)
+    line = typed(f'deploy.unlock {options(tag)} --deployment {identifier} --reason "why"')
+    writer.update(asked, what=f"unlock {tag}", later=typed(f"deploy.history {options(tag)}"), retry=line)
+    return list(writer.fact.ledger.find(identifier)) if writer.fact.ledger else []
+
+
+def _open_records(state: ledgers.Ledger | None, tag: EnvironmentTag, identifier: str) -> list[Deployment]:
+    records = [record for record in (state.find(identifier) if state else ()) if record.status.is_open]
+    if not records:
+        holding = [record.deployment_id for record in (state.open if state else ())]
+        raise UsageError(
+            f"{identifier} is not running in {tag}.",
+            unchanged="Nothing was changed.",
+            details=[f"Running there: {', '.join(holding)}." if holding else "Nothing is running there."],
+            next_step=typed(f"deploy.history {options(tag)}"),
+        )
+    return records
+
+
+class Settlement(Entity, kw_only=True):
+    """What `deploy.settle` found out; `verdict` is a sentence."""
+
+    deployments: list[Deployment]
+    verdict: str
+
+
+def settle(
+    store: TagStore, tag: EnvironmentTag, identifier: str, *, identity: Identity
+) -> tuple[Settlement, ExitCode]:
+    """What became of a deployment. A claim whose lease is long over is closed; a late push is locked out.
+
+    A deployment that the ledger does not know may still arrive, pushed by a server that is slow. One more
+    move of the tag makes its lease fail for good: then nothing of it was, or will be, recorded.
+    """
+    writer = LedgerWriter(store, tag, identity=identity)
+
+    def over(state: ledgers.Ledger | None) -> ledgers.Ledger:
+        if state is None:
+            raise UsageError(
+                f"There is no tag {tag}: nothing was recorded so far.",
+                unchanged="Nothing was changed.",
+                next_step=typed(f"deploy {options(tag)}"),
+            )
+        found = state.find(identifier)
+        if not found:
+            return ledgers.touched(state)
+        now = utc_now()
+        for record in found:
+            if record.status is DeploymentStatus.RUNNING and ledgers.is_expired(record, now):
+                state = ledgers.close(
+                    state,
+                    record.deployment_id,
+                    DeploymentStatus.CANCELLED,
+                    at=now,
+                    ended_by=f"settled by {identity.name}: its lease was over",
+                    scripts_started=True,
+                )
+        return state
+
+    line = typed(f"deploy.settle {options(tag)} --deployment {identifier}")
+    writer.update(over, what=f"settle {identifier}", later=line, retry=line)
+    found = list(writer.fact.ledger.find(identifier)) if writer.fact.ledger else []
+    return Settlement(deployments=found, verdict=_verdict(tag, identifier, found)), _code(found)
+
+
+def _verdict(tag: EnvironmentTag, identifier: str, found: list[Deployment]) -> str:
+    if not found:
+        return f"{identifier} never reached {tag}, and can't any more: nothing of it was recorded. Deploy again."
+    running = [record for record in found if record.status.is_open]
+    if running:
+        end = running[0].lease_end
+        until = f"{end:%Y-%m-%d %H:%M:%S} UTC" if end else "it ends"
+        return f"{identifier} still holds its claim on {tag}, until {until} unless it is renewed."
+    states = {record.status for record in found}
+    if states == {DeploymentStatus.SUCCESS}:
+        return f"{identifier} succeeded and is recorded in {tag}."
+    return f"{identifier} is closed: " + ", ".join(
+        f"{record.region or tag.environment} {record.status.value}" for record in found
+    )
+
+
+def _code(found: list[Deployment]) -> ExitCode:
+    states = {record.status for record in found}
+    if any(state.is_open for state in states):
+        return ExitCode.CONFLICT
+    if DeploymentStatus.SUCCESS in states:
+        return ExitCode.OK if len(states) == 1 else ExitCode.PARTIAL
+    return ExitCode.FAILED

@@ -1,0 +1,77 @@
+"""What is wrong with the configuration as a whole: every problem, not only the first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ci_tasks.core.errors import UsageError, nearest
+from ci_tasks.environment.model import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ci_tasks.environment.configuration import Layers
+    from ci_tasks.environment.layout import Place
+
+
+def check(layers: Layers) -> tuple[Problem, ...]:
+    """All problems: of the files and folders, then regions that are not listed, then unknown ones."""
+    found = [*layers.problems, *_unlisted(layers), *_unknown_providers(layers)]
+    unique = dict.fromkeys(found)
+    return tuple(sorted(unique, key=lambda problem: (problem.path, problem.line or 0)))
+
+
+def _regions(layers: Layers, environment: str, subproject: str) -> tuple[str, ...] | None:
+    """None where they can't be known, because of a problem that is listed anyway."""
+    try:
+        return layers.regions(environment, subproject)
+    except UsageError:
+        return None
+
+
+def _known_regions(layers: Layers, place: Place) -> set[str] | None:
+    """The regions of all environments that the file at this place is read for; None if one can't be known."""
+    known: set[str] = set()
+    for subproject, environment in _reach(layers, place):
+        regions = _regions(layers, environment, subproject)
+        if regions is None:
+            return None
+        known.update(regions)
+    return known
+
+
+def _unlisted(layers: Layers) -> Iterator[Problem]:
+    """Folders of regions that `regions:` does not have: nothing would ever read them."""
+    for place in layers.places():
+        known = _known_regions(layers, place) if place.region else None
+        if known is not None and place.region not in known:
+            listed = ", ".join(sorted(known)) or "nothing"
+            what = f"{place.region} is no region of {place.environment}: `regions:` lists {listed}"
+            yield Problem(path=place.path, what=what)
+
+
+def _unknown_providers(layers: Layers) -> Iterator[Problem]:
+    """Entries of `providers:` for a region that none of the environments they reach has."""
+    for place, values in layers.documents().items():
+        providers = values.get("providers")
+        known = _known_regions(layers, place) if isinstance(providers, dict) else None
+        if known is None or not isinstance(providers, dict):
+            continue
+        for region in providers:
+            if region not in known:
+                close = nearest(region, sorted(known))
+                hint = f"; did you mean {close}?" if close else ""
+                what = f"providers: {region[:60]!r} is no region here{hint}"
+                yield Problem(path=place.path, line=layers.line(place, "providers", region), what=what)
+
+
+def _reach(layers: Layers, place: Place) -> Iterator[tuple[str, str]]:
+    for subproject, environment in _pairs(layers):
+        if place.subproject in {"", subproject} and place.environment in {None, environment}:
+            yield subproject, environment
+
+
+def _pairs(layers: Layers) -> Iterator[tuple[str, str]]:
+    for subproject in layers.subprojects():
+        for environment in layers.existing(subproject):
+            yield subproject, environment

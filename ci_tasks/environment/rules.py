@@ -1,0 +1,157 @@
+"""The reserved keys of a `config.yml`: what may stand in them, and what they mean."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from typing import TYPE_CHECKING, Any
+
+from ci_tasks.core.field import FieldError, as_flag, as_map, as_seconds, as_text, as_texts
+from ci_tasks.environment.model import Rules
+from ci_tasks.environment.names import ConfigType, is_region
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+LONGEST_TIMEOUT = 6 * 3600.0  # seconds; a hosted CI job ends then anyway
+_BRANCH = re.compile(r"[A-Za-z0-9*][A-Za-z0-9._/*+@#-]{0,199}", re.ASCII)
+_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]{0,99}", re.ASCII)
+_OUR_VARIABLES = ("DEPLOYMENT_", "CI_TASKS_", "GIT_", "LD_", "DYLD_")
+_SHELL_VARIABLES = frozenset({"PATH", "HOME", "SHELL", "IFS", "BASH_ENV", "ENV"})
+_PROVIDER = re.compile(r"[a-z][a-z0-9-]{0,39}", re.ASCII)
+_LONGEST_LOCATION = 100
+# Keys that would promise a rule, and that no part of this version keeps.
+_NOT_KEPT = frozenset({"deploy", "freeze", "onFailure", "requires", "verify"})
+# A typing error in these would leave an environment without its guard, and nobody would notice.
+_GUARDS = ("protected", "branches")
+_SO_ALIKE = 0.9
+
+
+def _regions(value: object) -> tuple[str, ...]:
+    regions = as_texts(value)
+    for region in regions:
+        if not is_region(region):
+            raise FieldError(f"{region[:60]!r} can't be a region: a-z, 0-9 and -, at most 40 characters")
+    return regions
+
+
+def _branches(value: object) -> tuple[str, ...]:
+    branches = as_texts(value)
+    for branch in branches:
+        if not _BRANCH.fullmatch(branch) or ".." in branch:
+            raise FieldError(f"{branch[:60]!r} is no branch; write main or release/*")
+    return branches
+
+
+def _timeout(value: object) -> float:
+    seconds = as_seconds(value)
+    if not 1 <= seconds <= LONGEST_TIMEOUT:
+        raise FieldError("a time limit is at least 1s and at most 6h")
+    return seconds
+
+
+_READERS = {"protected": as_flag, "branches": _branches, "timeout": _timeout, "regions": _regions}
+RULES = frozenset(_READERS)
+"""Keys that are read from the pipeline checkout."""
+RESERVED = RULES | {"env", "providers"}
+
+
+def read_rules(values: Mapping[str, Any]) -> Rules:
+    """The rules among merged values whose files have no problems."""
+    given: dict[str, Any] = {key: read(values[key]) for key, read in _READERS.items() if key in values}
+    return Rules(**given)
+
+
+def variable_text(value: object) -> str:
+    """The text of a variable's value: as it is written in the file."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (int, float)):
+        return repr(value)
+    if not isinstance(value, str):
+        raise FieldError("text, a number, true or false is expected")
+    if "\0" in value:
+        raise FieldError("a variable can't hold the character U+0000")
+    return value
+
+
+def problems_of(values: Mapping[str, Any], config_type: ConfigType) -> Iterator[tuple[tuple[str, ...], str]]:
+    """What is wrong with the reserved keys of one file: the path of a key, and the reason."""
+    for key, value in values.items():
+        reason = _reason_of_key(key, config_type)
+        if reason is not None:
+            yield (key,), reason
+        elif key == "env":
+            yield from _env_problems(value)
+        elif key == "providers":
+            yield from _provider_problems(value)
+        elif key in RULES:
+            reason = _reason(_READERS[key], value)
+            if reason is not None:
+                yield (key,), reason
+
+
+def _reason_of_key(key: str, config_type: ConfigType) -> str | None:
+    if key in _NOT_KEPT:
+        return "this key is reserved, and nothing is done with it yet: take it out"
+    if key in RULES and config_type is ConfigType.REGION:
+        return "a rule holds for the whole environment: write it in the environment's config.yml"
+    if key in RESERVED:
+        return None
+    for guard in _GUARDS:
+        if (
+            abs(len(key) - len(guard)) <= 1
+            and difflib.SequenceMatcher(None, key.lower(), guard).ratio() >= _SO_ALIKE
+        ):
+            return f"this key is not known; did you mean {guard}?"
+    return None
+
+
+def _reason(read: Any, value: object) -> str | None:
+    try:
+        read(value)
+    except FieldError as error:
+        return str(error)
+    return None
+
+
+def _env_problems(value: object) -> Iterator[tuple[tuple[str, ...], str]]:
+    reason = _reason(as_map, value)
+    if reason is not None or not isinstance(value, dict):
+        yield ("env",), str(reason)
+        return
+    for name, content in value.items():
+        if not _VARIABLE.fullmatch(name):
+            yield ("env", name), "the name of a variable has A-Z, 0-9 and _, and no digit first"
+        elif name in _SHELL_VARIABLES or name.startswith(_OUR_VARIABLES):
+            yield ("env", name), "this variable is not yours to set: it steers the shell, git or ci_tasks"
+        else:
+            reason = _reason(variable_text, content)
+            if reason is not None:
+                yield ("env", name), reason
+
+
+def _provider_problems(value: object) -> Iterator[tuple[tuple[str, ...], str]]:
+    reason = _reason(as_map, value)
+    if reason is not None or not isinstance(value, dict):
+        yield ("providers",), str(reason)
+        return
+    for region, entries in value.items():
+        if not is_region(region):
+            yield ("providers", region), "this can't be a region: a-z, 0-9 and -, at most 40 characters"
+        elif not isinstance(entries, dict):
+            yield ("providers", region), "a map is expected, such as {aws: us-east-1}"
+        else:
+            for provider, location in entries.items():
+                reason = _reason(_location, location)
+                if not _PROVIDER.fullmatch(provider):
+                    reason = "this can't be a provider: a-z, 0-9 and -, a letter first, at most 40 characters"
+                if reason is not None:
+                    yield ("providers", region, provider), reason
+
+
+def _location(value: object) -> str:
+    text = as_text(value)
+    if len(text) > _LONGEST_LOCATION or not text.isprintable():
+        raise FieldError("one line of at most 100 characters is expected")
+    return text

@@ -1,0 +1,38 @@
+"""What the bare program shows: what this is, the everyday lines, and where the rest is."""
+
+from invoke.context import Context
+
+from ci_tasks.core.command_line import typed
+from ci_tasks.core.task import Answer, task
+
+ABOUT = "Builds, releases and deploys this repository. Git tags say what runs where."
+EVERYDAY = (
+    ("tag.create --bump minor", "create a version"),
+    ("deploy --env staging", "deploy the newest version"),
+    ("deploy.status", "see what runs where"),
+    ("deploy.history --env staging", "see who deployed what, and when"),
+    ("env.show --env staging", "look at the configuration"),
+)
+
+
+@task(default=True)
+def overview(c: Context) -> Answer:  # noqa: ARG001 - Invoke hands it to every task
+    """Show the everyday lines and what there is.
+
+    Reads and changes nothing. The bare program shows the same.
+
+    inv overview
+    """
+    from ci_tasks.core.console import table  # noqa: PLC0415 - a face starts fast
+    from ci_tasks.root import COLLECTIONS  # noqa: PLC0415 - the tree holds this task
+
+    everyday = [(typed(line), does) for line, does in EVERYDAY]
+    collections = [(listed.name, listed.about) for listed in COLLECTIONS]
+    document = {
+        "about": ABOUT,
+        "everyday": [{"line": line, "does": does} for line, does in everyday],
+        "collections": [{"name": name, "about": about} for name, about in collections],
+    }
+    parts = [ABOUT, "", table(("Every day", ""), everyday), "", table(("Collections", ""), collections), ""]
+    hint = f"All tasks: {typed('inv')} --list    One of them: {typed('inv')} --help deploy"
+    return Answer(document, "\n".join([*parts, hint]))

@@ -1,0 +1,1 @@
+"""Scripts: what stands in `scripts/<category>/`, in which mode it runs, and running one."""

@@ -1,0 +1,1 @@
+"""Tags: their grammar, their objects, and the ledger inside an environment tag."""

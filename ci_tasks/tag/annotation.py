@@ -1,0 +1,148 @@
+"""The text of an environment tag: lines for people, `---`, then the ledger as one JSON document per line."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ci_tasks.core.entity import canonical_json
+from ci_tasks.core.errors import ConflictError, RefusedError
+from ci_tasks.tag import ledger as ledgers
+from ci_tasks.tag.grammar import EnvironmentTag
+from ci_tasks.tag.model import SCHEMA, Deployment, Header, Live
+from ci_tasks.tag.names import DeploymentStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SHRINK_ABOVE = 256 * 1024
+REFUSE_ABOVE = 1024 * 1024
+SEPARATOR = "---"
+
+_header = msgspec.json.Decoder(Header)
+_record = msgspec.json.Decoder(Deployment)
+
+
+class UnreadableLedgerError(ConflictError):
+    """The annotation is not a ledger of ours, or of a newer form: nobody may write over it."""
+
+
+def write(ledger: ledgers.Ledger) -> tuple[str, bool]:
+    """The annotation's text, and whether old records had to be shrunk to fit 256 KiB.
+
+    Raises RefusedError above 1 MiB.
+    """
+    text = _text(ledger)
+    shrunk = False
+    if len(text) > SHRINK_ABOVE:
+        shrunk = True
+        closed = list(ledger.closed)
+        size = len(text)
+        for index in reversed(range(len(closed))):
+            before = len(canonical_json(closed[index]))
+            closed[index] = ledgers.shrink(closed[index])
+            size -= before - len(canonical_json(closed[index]))
+            if size <= SHRINK_ABOVE:
+                break
+        text = _text(msgspec.structs.replace(ledger, closed=tuple(closed)))
+    if len(text) > REFUSE_ABOVE:
+        raise RefusedError(
+            f"The ledger of {_name(ledger.header)} is larger than 1 MiB ({len(text)} bytes).",
+            unchanged="Nothing was written.",
+        )
+    return text.decode(), shrunk
+
+
+def _text(ledger: ledgers.Ledger) -> bytes:
+    documents = [canonical_json(ledger.header)]
+    documents += [canonical_json(record) for record in (*ledger.open, *ledger.closed)]
+    prose = "\n".join([*_prose(ledger), SEPARATOR])
+    return prose.encode() + b"\n" + b"\n".join(documents) + b"\n"
+
+
+def _name(header: Header) -> str:
+    return str(EnvironmentTag(subproject=header.subproject or "", environment=header.environment))
+
+
+def _prose(ledger: ledgers.Ledger) -> list[str]:
+    """What `git show` prints first: what is live where, since when, by whom."""
+    header = ledger.header
+    versions = sorted({live.version for live in header.live.values() if live.version})
+    headline = f"{_name(header)}: {', '.join(versions) if versions else 'nothing is live yet'}"
+    if not header.settled:
+        headline += " (not settled)"
+    width = max((len(key) for key in header.live), default=0)
+    lines = [headline, ""]
+    lines += [f"{key:{width}}  {_live_line(live)}".strip() for key, live in sorted(header.live.items())]
+    for record in ledger.open:
+        where = f" in {record.region}" if record.region else ""
+        state = "running" if record.status is DeploymentStatus.RUNNING else "waiting"
+        lines.append(f"{state}: {record.version}{where}, by {_plain(record.triggered_by)}, {record.deployment_id}")
+    return [line.rstrip() for line in lines]
+
+
+def _live_line(live: Live) -> str:
+    if live.version is None:
+        text = "nothing succeeded yet"
+    else:
+        since = f"{live.since:%Y-%m-%d %H:%M:%S} UTC" if live.since else "?"
+        text = f"{live.version}  since {since}  by {_plain(live.triggered_by or '?')}"
+    return f"{text}  UNCERTAIN: {live.attempted} broke off half-way" if live.uncertain else text
+
+
+def _plain(text: str) -> str:
+    return "".join(char if char.isprintable() else "?" for char in text)
+
+
+def read(message: str, *, name: str, is_summary: bool = False) -> ledgers.Ledger:
+    """The ledger in a tag's message; `name` is the tag's, for the error. A summary leaves out closed records.
+
+    Raises UnreadableLedgerError: nobody may write over what he can't read.
+    """
+    try:
+        body = message.split("\n-----BEGIN ", 1)[0].split(f"\n{SEPARATOR}\n", 1)[1]
+        documents = [line for line in body.split("\n") if line]
+        header = _header_of(documents[0], name)
+        records = tuple(_records(documents[1:], is_summary=is_summary))
+    except (ValueError, IndexError) as error:  # msgspec's and Unicode's errors are ValueErrors
+        raise UnreadableLedgerError(
+            f"The ledger in {name} can't be read: {_cause(error)}.",
+            unchanged="Nothing was changed: what can't be read is never written over.",
+        ) from None
+    if _name(header) != name:
+        raise UnreadableLedgerError(
+            f"The ledger in {name} is that of {_name(header)}: somebody copied a tag.",
+            unchanged="Nothing was changed.",
+        )
+    return ledgers.Ledger(
+        header=header,
+        open=tuple(record for record in records if record.status.is_open),
+        closed=tuple(record for record in records if not record.status.is_open),
+    )
+
+
+def _records(documents: list[str], *, is_summary: bool) -> Iterator[Deployment]:
+    """The records; the open ones stand first, so a summary ends at the first closed one."""
+    for document in documents:
+        record = _record.decode(document)
+        if is_summary and not record.status.is_open:
+            return
+        yield record
+
+
+def _header_of(document: str, name: str) -> Header:
+    schema = msgspec.json.decode(document).get("schema")
+    if isinstance(schema, int) and schema > SCHEMA:
+        raise UnreadableLedgerError(
+            f"The ledger in {name} was written by a newer ci-tasks (form {schema}, this one knows {SCHEMA}).",
+            unchanged="Nothing was changed.",
+            next_step="pip install --upgrade ci-tasks",
+        )
+    return _header.decode(document)
+
+
+def _cause(error: Exception) -> str:
+    if isinstance(error, msgspec.MsgspecError):
+        return str(error)
+    return "there is no ledger in its message"

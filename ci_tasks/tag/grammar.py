@@ -1,0 +1,233 @@
+"""Names of tags: the one parser, and the one place that builds a tag's name.
+
+Versions follow SemVer 2.0 (https://semver.org) without build metadata, in lower case. A state tag is
+also a legal pre-release in SemVer, so the order of the attempts matters: state, environment, version.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING
+
+from ci_tasks.core.errors import UsageError, bad_choice
+from ci_tasks.tag.names import TagType, VersionState
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import semver
+
+MAX_LENGTH = 120
+"""Characters of a tag's whole name: with `refs/tags/` and a lock suffix it fits every file system."""
+
+_STATES = "|".join(state.value for state in VersionState)
+_IDENTIFIER = r"(?:0|[1-9][0-9]{0,8}|[0-9]*[a-z-][0-9a-z-]*)"
+_VERSION = re.compile(
+    r"v(?P<major>0|[1-9][0-9]{0,8})\.(?P<minor>0|[1-9][0-9]{0,8})\.(?P<patch>0|[1-9][0-9]{0,8})"
+    rf"(?:-(?P<pre>{_IDENTIFIER}(?:\.{_IDENTIFIER})*))?"
+)
+_STATE = re.compile(rf"(?P<version>v[0-9]+\.[0-9]+\.[0-9]+)-(?P<state>{_STATES})")
+_STATE_WORD = re.compile(rf"(?:^|[.-])(?:{_STATES})$")
+_COMPONENT = re.compile(r"[a-z0-9_][a-z0-9._-]*")
+_LIKE_VERSION = re.compile(r"v?[0-9]+(?:\.[0-9]+)+.*|v[0-9]+")
+_DEVICES = frozenset({"con", "prn", "aux", "nul"} | {f"{name}{n}" for name in ("com", "lpt") for n in range(10)})
+_RESERVED = _DEVICES | {"head", "refs", "tags", "heads", "remotes"}
+
+VERSION_FORM = "v1.2.3 or v1.2.3-beta.1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Version:
+    """A SemVer version without build metadata; `str()` gives `v1.2.3-beta.1`."""
+
+    major: int
+    minor: int
+    patch: int
+    pre: str | None = None
+
+    def __str__(self) -> str:
+        return f"v{self.major}.{self.minor}.{self.patch}" + (f"-{self.pre}" if self.pre else "")
+
+    @property
+    def is_release(self) -> bool:
+        """True where there is no pre-release part."""
+        return self.pre is None
+
+    @cached_property
+    def precedence(self) -> semver.Version:
+        """Something to sort by, in the order of SemVer 2.0, section 11."""
+        import semver  # noqa: PLC0415 - faces import this module; only sorting needs the library
+
+        return semver.Version(self.major, self.minor, self.patch, self.pre)
+
+
+@dataclass(frozen=True, kw_only=True)
+class VersionTag:
+    """`api/v1.2.3`; the empty subproject is the root project."""
+
+    subproject: str
+    version: Version
+    tag_type = TagType.VERSION
+
+    def __str__(self) -> str:
+        return join(self.subproject, str(self.version))
+
+
+@dataclass(frozen=True, kw_only=True)
+class StateTag:
+    """`api/v1.2.3-stable`."""
+
+    subproject: str
+    version: Version
+    state: VersionState
+    tag_type = TagType.STATE
+
+    def __str__(self) -> str:
+        return join(self.subproject, f"{self.version}-{self.state.value}")
+
+    @property
+    def version_tag(self) -> VersionTag:
+        """The tag of the version that it speaks of."""
+        return VersionTag(subproject=self.subproject, version=self.version)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnvironmentTag:
+    """`api/production`."""
+
+    subproject: str
+    environment: str
+    tag_type = TagType.ENVIRONMENT
+
+    def __str__(self) -> str:
+        return join(self.subproject, self.environment)
+
+
+Tag = VersionTag | StateTag | EnvironmentTag
+
+
+def join(subproject: str, leaf: str) -> str:
+    """A tag's name from its subproject (empty for the root project) and its last part."""
+    return f"{subproject}/{leaf}" if subproject else leaf
+
+
+def ref_of(tag: Tag | str) -> str:
+    """The full ref name of a tag: a branch of the same name must not confuse anybody."""
+    return f"refs/tags/{tag}"
+
+
+@lru_cache(maxsize=4096)
+def parse_version(text: str) -> Version:
+    """Read `v1.2.3`, `1.2.3` or a pre-release of these.
+
+    Raises UsageError for all that is not SemVer 2.0 or that could be read as a state tag.
+    """
+    match = _VERSION.fullmatch(text if text.startswith("v") else f"v{text}") if len(text) <= MAX_LENGTH else None
+    if match is None:
+        raise UsageError(
+            f"{_shown(text)} is not a version.",
+            details=[
+                f"A version is {VERSION_FORM} (SemVer 2.0, lower case, no build metadata, up to 9 digits a number)."
+            ],
+        )
+    pre = match["pre"]
+    if pre and _STATE_WORD.search(pre):
+        raise UsageError(
+            f"{_shown(text)} is not a version: a pre-release must not end in {_STATES.replace('|', ', ')}.",
+            details=["Such a name is a state tag: it says what a version is worth."],
+        )
+    return Version(major=int(match["major"]), minor=int(match["minor"]), patch=int(match["patch"]), pre=pre)
+
+
+class Grammar:
+    """The grammar for one set of environment names."""
+
+    def __init__(self, environments: Sequence[str]) -> None:
+        self.environments = tuple(environments)
+
+    def environment(self, text: str) -> str:
+        """The environment of that name; UsageError with the nearest one otherwise."""
+        if text not in self.environments:
+            raise bad_choice("environment", text[:MAX_LENGTH], self.environments)
+        return text
+
+    def subproject(self, text: str) -> str:
+        """Check a subproject's path (`services/auth`, empty for the root project); UsageError with the reason."""
+        if not text:
+            return text
+        if len(text) > MAX_LENGTH:
+            raise UsageError(f"A subproject has at most {MAX_LENGTH} characters; this one has {len(text)}.")
+        for component in text.split("/"):
+            fault = self._fault(component)
+            if fault:
+                lower = text.lower()
+                hint = f" Did you mean {lower}?" if lower != text and self.is_subproject(lower) else ""
+                raise UsageError(
+                    f"{text!r} is not a subproject: {fault}.{hint}",
+                    details=["A subproject is a path inside the repository, such as api or services/auth."],
+                )
+        return text
+
+    def is_subproject(self, text: str) -> bool:
+        """True where `subproject` accepts the text."""
+        return len(text) <= MAX_LENGTH and all(self._fault(part) is None for part in text.split("/"))
+
+    def _fault(self, component: str) -> str | None:
+        if component in {"", ".", ".."}:
+            return "it has an empty part, '.' or '..'"
+        if not _COMPONENT.fullmatch(component):
+            return "a part has only lower-case letters, digits, '.', '_' and '-', and starts with none of '.' and '-'"
+        if ".." in component or component.endswith((".", ".lock")):
+            return "git has no names with '..', or that end in '.' or '.lock'"
+        if component in self.environments:
+            return f"{component} is the name of an environment"
+        if _LIKE_VERSION.fullmatch(component):
+            return f"{component} looks like a version"
+        if component.split(".", 1)[0] in _RESERVED:
+            return f"{component} is a reserved name"
+        return None
+
+    def parse(self, name: str) -> Tag:
+        """The meaning of a tag's name, without `refs/tags/`; UsageError with the reason for a foreign one."""
+        found = self.read(name)
+        if found is not None:
+            return found
+        if len(name) > MAX_LENGTH:
+            raise UsageError(f"A tag's name has at most {MAX_LENGTH} characters; this one has {len(name)}.")
+        subproject, _, leaf = name.rpartition("/")
+        if leaf in self.environments or _VERSION.fullmatch(leaf):
+            self.subproject(subproject)
+            parse_version(leaf)
+        raise UsageError(
+            f"{_shown(name)} is not a tag of ours.",
+            details=[
+                "A tag is a version (api/v1.2.3, api/v1.2.3-beta.1), a state (api/v1.2.3-stable)",
+                f"or an environment (api/production; one of {', '.join(self.environments)}).",
+            ],
+        )
+
+    def read(self, name: str) -> Tag | None:
+        """The meaning of a tag's name, or None for a foreign one; linear in its length."""
+        if len(name) > MAX_LENGTH:
+            return None
+        subproject, slash, leaf = name.rpartition("/")
+        if slash and not self.is_subproject(subproject):
+            return None
+        if leaf in self.environments:
+            return EnvironmentTag(subproject=subproject, environment=leaf)
+        state = _STATE.fullmatch(leaf)
+        if state is not None:
+            leaf = state["version"]
+        match = _VERSION.fullmatch(leaf)
+        if match is None or (match["pre"] and _STATE_WORD.search(match["pre"])):
+            return None
+        version = parse_version(leaf)
+        if state is not None:
+            return StateTag(subproject=subproject, version=version, state=VersionState(state["state"]))
+        return VersionTag(subproject=subproject, version=version)
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= MAX_LENGTH else f"{text[:MAX_LENGTH]}…")

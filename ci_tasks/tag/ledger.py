@@ -1,0 +1,265 @@
+"""The ledger of an environment tag: pure functions from one state of it to the next.
+
+The rules stand in the architecture's chapters on tags and deployments: open records first, closed ones
+newest first, chained by SHA-256; the target moves only when every region's newest success is one commit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime, timedelta
+
+import msgspec
+
+from ci_tasks.core.entity import canonical_json
+from ci_tasks.core.errors import ConflictError
+from ci_tasks.tag.model import SCHEMA, Cut, Deployment, Header, Live, region_key
+from ci_tasks.tag.names import DeploymentStatus
+
+TAKEOVER_GRACE = timedelta(seconds=120)
+"""How long after a lease's end, by the observer's clock, somebody else may take over."""
+
+
+_NOTHING = Live(
+    version=None,
+    commit_sha=None,
+    since=None,
+    triggered_by=None,
+    deployment_id=None,
+    inputs=None,
+    uncertain=False,
+    attempted=None,
+)
+
+
+class Ledger(msgspec.Struct, frozen=True, kw_only=True):
+    """Header, open records, and closed records newest first."""
+
+    header: Header
+    open: tuple[Deployment, ...] = ()
+    closed: tuple[Deployment, ...] = ()
+
+    def find(self, identifier: str) -> tuple[Deployment, ...]:
+        """The records of a deployment id or a claim id."""
+        return tuple(
+            record
+            for record in (*self.open, *self.closed)
+            if identifier in (record.deployment_id, record.claim_id)
+        )
+
+
+def empty(*, repository: str, subproject: str, environment: str, target: str) -> Ledger:
+    """The ledger of an environment tag that does not exist yet."""
+    header = Header(
+        schema=SCHEMA,
+        repository=repository,
+        subproject=subproject or None,
+        environment=environment,
+        regions=(),
+        live={},
+        settled=False,
+        target=target,
+        replaces=None,
+        cut=None,
+    )
+    return Ledger(header=header)
+
+
+def overlaps(one: str | None, other: str | None) -> bool:
+    """True where two claims are for the same place: no region stands for every region."""
+    return one is None or other is None or one == other
+
+
+def is_expired(record: Deployment, now: datetime) -> bool:
+    """True where the claim's lease ended so long ago that somebody else may take over."""
+    return record.lease_end is not None and now >= record.lease_end + TAKEOVER_GRACE
+
+
+def holders(ledger: Ledger, regions: tuple[str | None, ...]) -> tuple[Deployment, ...]:
+    """The running records that stand in the way of a claim on these regions."""
+    return tuple(
+        record
+        for record in ledger.open
+        if record.status is DeploymentStatus.RUNNING
+        and any(overlaps(record.region, region) for region in regions)
+    )
+
+
+def claim(ledger: Ledger, records: tuple[Deployment, ...], *, regions: tuple[str, ...]) -> Ledger:
+    """Add running records; `regions` are all that the environment has today.
+
+    Raises ConflictError where a running record stands in the way: close the expired ones first.
+    """
+    held = holders(ledger, tuple(record.region for record in records))
+    if held:
+        raise ConflictError(f"{held[0].deployment_id} holds the claim.")
+    header = msgspec.structs.replace(ledger.header, regions=regions)
+    return msgspec.structs.replace(ledger, header=header, open=(*ledger.open, *records))
+
+
+def touched(ledger: Ledger) -> Ledger:
+    """The same ledger, to be written once more: whoever still holds the old object loses his lease."""
+    return msgspec.structs.replace(ledger)
+
+
+def change(ledger: Ledger, deployment_id: str, **fields: object) -> Ledger:
+    """Change fields of one open record."""
+    records = tuple(
+        msgspec.structs.replace(record, **fields) if record.deployment_id == deployment_id else record
+        for record in ledger.open
+    )
+    return msgspec.structs.replace(ledger, open=records)
+
+
+def close(
+    ledger: Ledger,
+    deployment_id: str,
+    status: DeploymentStatus,
+    *,
+    at: datetime,
+    ended_by: str | None = None,
+    scripts_started: bool | None = None,
+) -> Ledger:
+    """Close one open record for good: it gets its number, its link and its place in the live map."""
+    (record,) = (record for record in ledger.open if record.deployment_id == deployment_id)
+    closed = msgspec.structs.replace(
+        record,
+        status=status,
+        completed_at=max(at, record.started_at),
+        ended_by=ended_by,
+        scripts_started=record.scripts_started if scripts_started is None else scripts_started,
+        lease_end=None,
+        seq=_next_seq(ledger),
+        prev=_newest_digest(ledger),
+    )
+    key = region_key(record.region)
+    after = _live_after(ledger.header.live.get(key), closed)
+    live = ledger.header.live if after is None else {**ledger.header.live, key: after}
+    return Ledger(
+        header=msgspec.structs.replace(ledger.header, live=live),
+        open=tuple(other for other in ledger.open if other.deployment_id != deployment_id),
+        closed=(closed, *ledger.closed),
+    )
+
+
+def _live_after(before: Live | None, closed: Deployment) -> Live | None:
+    if closed.status is DeploymentStatus.SUCCESS:
+        return Live(
+            version=closed.version,
+            commit_sha=closed.commit_sha,
+            since=closed.completed_at,
+            triggered_by=closed.triggered_by,
+            deployment_id=closed.deployment_id,
+            inputs=closed.inputs,
+            uncertain=False,
+            attempted=None,
+        )
+    if not closed.scripts_started:
+        return before
+    return msgspec.structs.replace(before or _NOTHING, uncertain=True, attempted=closed.version)
+
+
+def settle_target(ledger: Ledger) -> Ledger:
+    """Move the target where every listed region's newest success is one commit; else leave it and say so.
+
+    Regions that are no longer listed leave the live map with the first settlement after that.
+    """
+    header = ledger.header
+    keys = header.regions or ("",)
+    commits = {live.commit_sha if (live := header.live.get(key)) else None for key in keys}
+    (target,) = commits if len(commits) == 1 else (None,)
+    if target is None:
+        header = msgspec.structs.replace(header, settled=False)
+    else:
+        live = {key: header.live[key] for key in keys}
+        header = msgspec.structs.replace(header, settled=True, target=target, live=live)
+    return msgspec.structs.replace(ledger, header=header)
+
+
+def digest(record: Deployment) -> str:
+    """SHA-256 of a closed record's canonical JSON, as it was before it was shrunk."""
+    return record.digest or hashlib.sha256(canonical_json(record)).hexdigest()
+
+
+def _next_seq(ledger: Ledger) -> int:
+    if ledger.closed and ledger.closed[0].seq is not None:
+        return ledger.closed[0].seq + 1
+    return ledger.header.cut.seq + 1 if ledger.header.cut else 1
+
+
+def _newest_digest(ledger: Ledger) -> str | None:
+    if ledger.closed:
+        return digest(ledger.closed[0])
+    return ledger.header.cut.sha256 if ledger.header.cut else None
+
+
+def chain_faults(ledger: Ledger) -> list[str]:
+    """What is wrong with the chain of closed records; empty where nothing is."""
+    cut = ledger.header.cut
+    faults: list[str] = []
+    oldest_first = [record for record in reversed(ledger.closed) if not cut or (record.seq or 0) > cut.seq]
+    expected_seq, expected_prev = (cut.seq + 1, cut.sha256) if cut else (1, None)
+    for record in oldest_first:
+        if record.seq != expected_seq:
+            faults.append(f"{record.deployment_id} has number {record.seq} where {expected_seq} is due")
+        elif record.prev != expected_prev:
+            faults.append(f"{record.deployment_id} does not follow from the record before it")
+        expected_seq, expected_prev = (record.seq or 0) + 1, digest(record)
+    return faults
+
+
+KEEP_DAYS = timedelta(days=30)
+KEEP_NEWEST = 50
+
+
+def retain(ledger: Ledger, *, now: datetime) -> Ledger:
+    """Drop what is old: open records, open reviews and what a rollback needs stay, then 30 days, then 50.
+
+    A rollback needs each region's two newest successes of different versions.
+    """
+    needed = _needed_for_rollback(ledger) | {
+        record.deployment_id for record in ledger.closed if record.override is not None
+    }
+    kept: list[Deployment] = []
+    dropped: list[Deployment] = []
+    for index, record in enumerate(ledger.closed):
+        young = record.completed_at is not None and now - record.completed_at <= KEEP_DAYS
+        stays = index < KEEP_NEWEST or young or record.deployment_id in needed
+        (kept if stays else dropped).append(record)
+    if not dropped:
+        return ledger
+    newest = dropped[0]
+    cut = ledger.header.cut
+    if cut is None or (newest.seq or 0) > cut.seq:
+        cut = Cut(seq=newest.seq or 0, sha256=digest(newest))
+    header = msgspec.structs.replace(ledger.header, cut=cut)
+    return msgspec.structs.replace(ledger, header=header, closed=tuple(kept))
+
+
+def _needed_for_rollback(ledger: Ledger) -> set[str]:
+    needed: set[str] = set()
+    versions: dict[str | None, set[str]] = {}
+    for record in ledger.closed:
+        seen = versions.setdefault(record.region, set())
+        if record.status is DeploymentStatus.SUCCESS and len(seen) < 2 and record.version not in seen:  # noqa: PLR2004 - the live one and the one before
+            seen.add(record.version)
+            needed.add(record.deployment_id)
+    return needed
+
+
+def shrink(record: Deployment) -> Deployment:
+    """A closed record with nothing but id, version, region, status, times and its place in the chain."""
+    if record.digest is not None:
+        return record
+    return msgspec.structs.replace(
+        record,
+        digest=digest(record),
+        nonce=None,
+        reason=None,
+        run=None,
+        host=None,
+        commits=None,
+        inputs=None,
+        stop_requested=None,
+        ended_by=None,
+    )

@@ -1,0 +1,266 @@
+"""Tags on the remote: exact reads, verification, and the compare-and-swap of an environment tag."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ci_tasks.core.command_line import typed
+from ci_tasks.core.errors import (
+    CiTasksError,
+    ConflictError,
+    RefusedError,
+    UnavailableError,
+    UnknownOutcomeError,
+)
+from ci_tasks.core.push import NotApplied, PushOutcome, PushResult, RefUpdate
+from ci_tasks.tag import annotation, ledger, tag_object
+from ci_tasks.tag.grammar import EnvironmentTag, Grammar, StateTag, Tag, VersionTag, ref_of
+from ci_tasks.tag.names import VersionState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from datetime import datetime
+
+    from ci_tasks.core.git import Identity
+    from ci_tasks.core.origin import Origin, RawObject, RemoteRef
+
+TAGS = "refs/tags/"
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifiedVersion:
+    """A version tag that is what it should be: annotated, named like its ref, on a commit."""
+
+    tag: VersionTag
+    ref: RemoteRef
+    commit: str
+    created_at: datetime | None
+    created_by: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnvironmentFact:
+    """An environment tag as the remote has it: all None where there is no such tag."""
+
+    tag: EnvironmentTag
+    object_id: str | None = None
+    target: str | None = None
+    ledger: ledger.Ledger | None = None
+
+    @property
+    def drift(self) -> str | None:
+        """What is wrong where somebody moved the tag by hand; None where it stands as its ledger says."""
+        if self.ledger is None or self.target == self.ledger.header.target:
+            return None
+        return (
+            f"{self.tag} stands on {str(self.target)[:12]}, but its ledger says {self.ledger.header.target[:12]}: "
+            "somebody moved it by hand"
+        )
+
+
+class Listing:
+    """One reading of the remote's tags, sorted by what their names say."""
+
+    def __init__(self, refs: Iterable[RemoteRef], grammar: Grammar) -> None:
+        self.refs: dict[str, RemoteRef] = {ref.name[len(TAGS) :]: ref for ref in refs}
+        self.grammar = grammar
+
+    def tags(self) -> list[tuple[Tag, RemoteRef]]:
+        """Every tag of ours."""
+        read = self.grammar.read
+        return [(tag, ref) for name, ref in self.refs.items() if (tag := read(name)) is not None]
+
+    def foreign(self) -> list[str]:
+        """The names that are none of ours."""
+        return [name for name in self.refs if self.grammar.read(name) is None]
+
+    def versions(self, subproject: str) -> list[VersionTag]:
+        """The versions of one subproject, newest first in SemVer's order."""
+        found = [tag for tag, _ in self._of(subproject) if isinstance(tag, VersionTag)]
+        return sorted(found, key=lambda tag: tag.version.precedence, reverse=True)
+
+    def states(self, tag: VersionTag) -> tuple[VersionState, ...]:
+        """What state tags say of a version, strongest first; their targets are not asked."""
+        return tuple(
+            state
+            for state in reversed(VersionState)
+            if str(StateTag(subproject=tag.subproject, version=tag.version, state=state)) in self.refs
+        )
+
+    def environments(self) -> list[EnvironmentTag]:
+        """Every environment tag, by subproject, in the settings' order of environments.
+
+        Only names that end in an environment's are looked at, so that 100,000 versions cost little.
+        """
+        known = {name: index for index, name in enumerate(self.grammar.environments)}
+        found = [
+            tag
+            for name in self.refs
+            if name[name.rfind("/") + 1 :] in known
+            and isinstance(tag := self.grammar.read(name), EnvironmentTag)
+        ]
+        return sorted(found, key=lambda tag: (tag.subproject, known[tag.environment]))
+
+    def subprojects(self) -> set[str]:
+        """The subprojects that have a version tag; the empty one is the root project."""
+        return {tag.subproject for tag, _ in self.tags() if isinstance(tag, VersionTag)}
+
+    def _of(self, subproject: str) -> list[tuple[Tag, RemoteRef]]:
+        prefix = f"{subproject}/" if subproject else ""
+        return [
+            (tag, ref)
+            for name, ref in self.refs.items()
+            if name.startswith(prefix)
+            and "/" not in name[len(prefix) :]
+            and (tag := self.grammar.read(name)) is not None
+        ]
+
+    def clash(self, tag: Tag) -> str | None:
+        """The existing tag that git can't keep beside this one (`api` and `api/v1.0.0`), if there is one."""
+        parts = str(tag).split("/")
+        for length in range(1, len(parts)):
+            shorter = "/".join(parts[:length])
+            if shorter in self.refs:
+                return shorter
+        below = f"{tag}/"
+        return next((name for name in self.refs if name.startswith(below)), None)
+
+
+class TagStore:
+    """The tags of one remote under one grammar."""
+
+    def __init__(self, origin: Origin, grammar: Grammar) -> None:
+        self.origin = origin
+        self.grammar = grammar
+
+    def listing(self, subproject: str | None = None) -> Listing:
+        """All tags, or those of one subproject and what lies below it; one git process."""
+        prefix = f"{TAGS}{subproject}/" if subproject else TAGS
+        return Listing(self.origin.refs(prefix), self.grammar)
+
+    def verify(self, tag: VersionTag, ref: RemoteRef, obj: RawObject) -> VerifiedVersion:
+        """Check a version tag's object; RefusedError with the reason where it can't be trusted."""
+        if obj.kind != "tag":
+            raise _not_trusted(tag, "it is a lightweight tag: nobody signed it with name and date")
+        content = tag_object.read(obj.data)
+        if content is None:
+            raise _not_trusted(tag, "its object can't be read")
+        if content.name != str(tag):
+            raise _not_trusted(tag, f"its object calls itself {content.name!r}")
+        if content.kind != "commit":
+            raise _not_trusted(tag, f"it points to a {content.kind}, not to a commit")
+        return VerifiedVersion(
+            tag=tag,
+            ref=ref,
+            commit=content.target,
+            created_at=content.tagged_at,
+            created_by=content.tagger_name,
+        )
+
+    def environment(self, tag: EnvironmentTag) -> EnvironmentFact:
+        """Read one environment tag; UnreadableLedgerError where its annotation is none."""
+        refs = self.origin.refs(ref_of(tag))
+        if not refs:
+            return EnvironmentFact(tag=tag)
+        return self.environment_of(tag, refs[0], self.origin.objects(refs))
+
+    def environment_of(
+        self,
+        tag: EnvironmentTag,
+        ref: RemoteRef,
+        objects: Mapping[str, RawObject],
+        *,
+        is_summary: bool = False,
+    ) -> EnvironmentFact:
+        """The fact of an environment tag whose object was already read; a summary has no closed records."""
+        content = tag_object.read(objects[ref.object_id].data) if ref.peeled else None
+        if content is None or content.name != str(tag) or content.kind != "commit":
+            reason = (
+                "it is a lightweight tag" if content is None else f"its object is {content.kind} {content.name!r}"
+            )
+            raise annotation.UnreadableLedgerError(
+                f"{tag} has no ledger: {reason}.",
+                unchanged="Nothing was changed: what can't be read is never written over.",
+            )
+        return EnvironmentFact(
+            tag=tag,
+            object_id=ref.object_id,
+            target=content.target,
+            ledger=annotation.read(content.message, name=str(tag), is_summary=is_summary),
+        )
+
+    def build_environment(
+        self, tag: EnvironmentTag, state: ledger.Ledger, *, old: str | None, by: Identity, now: datetime
+    ) -> str:
+        """Write the tag object that follows on `old` (None: there was none); its id is the answer."""
+        state = ledger.retain(ledger.settle_target(state), now=now)
+        header = msgspec.structs.replace(state.header, replaces=old)
+        text, _ = annotation.write(msgspec.structs.replace(state, header=header))
+        return self.origin.write_tag(
+            tag_object.build(
+                commit=header.target,
+                name=str(tag),
+                tagger_name=by.name,
+                tagger_email=by.email,
+                at=now,
+                message=text,
+            )
+        )
+
+    def swap(
+        self,
+        tag: EnvironmentTag,
+        new: str,
+        *,
+        old: str | None,
+        pinned: Sequence[RemoteRef] = (),
+        stop: Callable[[], bool] = lambda: False,
+    ) -> PushOutcome:
+        """Move an environment tag from exactly one object to another; `pinned` refs must not have moved.
+
+        A pinned ref is pushed as it is: git compares it with what the remote announces at that moment.
+        """
+        updates = [RefUpdate(ref=ref_of(tag), new=new, old=old)]
+        updates += [RefUpdate(ref=ref.name, new=ref.object_id, old=ref.object_id) for ref in pinned]
+        return self.origin.push_until_known(updates, stop=stop)
+
+
+def _not_trusted(tag: VersionTag, reason: str) -> RefusedError:
+    version = tag.version
+    following = f"v{version.major}.{version.minor}.{version.patch + 1}"
+    option = f" --subproject {tag.subproject}" if tag.subproject else ""
+    return RefusedError(
+        f"{tag} can't be trusted: {reason}.",
+        unchanged="Nothing was changed: a version tag is immutable, so cut the next one.",
+        next_step=typed(f"tag.create --version {following}{option}"),
+    )
+
+
+def push_error(outcome: PushOutcome, *, what: str, unchanged: str, later: str) -> CiTasksError:
+    """The error for a push that was not applied, or whose answer is unknown.
+
+    `what` was tried ("create api/v1.2.3"); `later` is the line that finds out, or tries again.
+    """
+    details = outcome.message.splitlines()
+    if outcome.result is PushResult.UNKNOWN:
+        return UnknownOutcomeError(
+            f"Could not find out whether the remote did {what}.",
+            unchanged="It may still be applied: ask again before anything else is done.",
+            next_step=later,
+            details=details,
+        )
+    kinds: dict[NotApplied | None, tuple[type[CiTasksError], str]] = {
+        NotApplied.RACE: (ConflictError, f"Could not {what}: somebody else was faster."),
+        NotApplied.STALE_LOCK: (UnavailableError, f"Could not {what}: a lock file was left on the remote."),
+        NotApplied.NAME_CLASH: (
+            RefusedError,
+            f"Could not {what}: git can't keep a tag beside another that is a folder of its name.",
+        ),
+        NotApplied.DECLINED: (RefusedError, f"Could not {what}: the remote's rules decline it."),
+        NotApplied.OTHER: (UnavailableError, f"Could not {what}: the remote refused the push."),
+    }
+    kind, text = kinds[outcome.reason]
+    return kind(text, unchanged=unchanged, next_step=later, details=details)

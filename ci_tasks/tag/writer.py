@@ -1,0 +1,125 @@
+"""Changing an environment tag's ledger: read, step, compare-and-swap, and again after a lost race."""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import TYPE_CHECKING
+
+from ci_tasks.core.errors import ConflictError, UnavailableError
+from ci_tasks.core.origin import MovedError
+from ci_tasks.core.push import NotApplied, PushOutcome, PushResult
+from ci_tasks.tag.clock import utc_now
+from ci_tasks.tag.store import EnvironmentFact, push_error
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ci_tasks.core.git import Identity
+    from ci_tasks.core.origin import RemoteRef
+    from ci_tasks.tag.grammar import EnvironmentTag
+    from ci_tasks.tag.ledger import Ledger
+    from ci_tasks.tag.store import TagStore
+
+ROUNDS = 12
+"""Lost races in a row after which we give up."""
+
+
+def _never() -> bool:
+    return False
+
+
+class LedgerWriter:
+    """Writes one environment tag; `fact` is what we last read or wrote."""
+
+    def __init__(
+        self, store: TagStore, tag: EnvironmentTag, *, identity: Identity, fact: EnvironmentFact | None = None
+    ) -> None:
+        self.store = store
+        self.tag = tag
+        self.identity = identity
+        self.fact = fact or store.environment(tag)
+
+    def update(  # noqa: PLR0913 - one keyword for each way a push differs
+        self,
+        step: Callable[[Ledger | None], Ledger],
+        *,
+        what: str,
+        later: str,
+        retry: str,
+        pinned: Sequence[RemoteRef] = (),
+        stop: Callable[[], bool] = _never,
+        patience: Callable[[], bool] = _never,
+    ) -> None:
+        """Apply a step to the newest ledger (None: there is no tag), whoever else writes meanwhile.
+
+        `step` is called anew after every lost race; a step that answers with the ledger it was given is done
+        already. `what` was tried ("claim api/staging"), `later` is the line that finds out what became of it,
+        `retry` the line that tries again. `pinned` refs must not have moved. `stop` ends the asking after an
+        unknown answer; while `patience` is true, a remote that is away is waited for.
+        Raises what the step raises, ConflictError, RefusedError, UnavailableError or UnknownOutcomeError.
+        """
+        outcome = None
+        for attempt in range(ROUNDS):
+            state = step(self.fact.ledger)
+            if state is self.fact.ledger:
+                return
+            new = self.store.build_environment(
+                self.tag, state, old=self.fact.object_id, by=self.identity, now=utc_now()
+            )
+            outcome = self._push(new, pinned=pinned, stop=stop, patience=patience)
+            if outcome.result is PushResult.APPLIED:
+                self.fact = EnvironmentFact(tag=self.tag, object_id=new, ledger=state)
+                return
+            if outcome.reason is not NotApplied.RACE:
+                break
+            time.sleep(random.uniform(0.02, 0.1) * (1 + min(attempt, 6)))  # noqa: S311 - jitter, no secret
+            self._refuse_moved(pinned, retry)
+            self._read_again()
+        assert outcome is not None  # noqa: S101 - ROUNDS is not zero
+        is_known = outcome.result is not PushResult.UNKNOWN
+        raise push_error(
+            outcome,
+            what=what,
+            unchanged=f"{self.tag} was not moved by this.",
+            later=retry if is_known else later,
+        )
+
+    def _push(
+        self,
+        new: str,
+        *,
+        pinned: Sequence[RemoteRef],
+        stop: Callable[[], bool],
+        patience: Callable[[], bool],
+    ) -> PushOutcome:
+        while True:
+            is_last = not patience()
+            try:
+                outcome = self.store.swap(self.tag, new, old=self.fact.object_id, pinned=pinned, stop=stop)
+            except UnavailableError:
+                if is_last:
+                    raise
+            else:
+                if is_last or outcome.result is not PushResult.UNKNOWN:
+                    return outcome
+            time.sleep(1)
+
+    def _refuse_moved(self, pinned: Sequence[RemoteRef], retry: str) -> None:
+        for ref in pinned:
+            now = self.store.origin.refs(ref.name)
+            if not now or now[0].object_id != ref.object_id:
+                raise ConflictError(
+                    f"{ref.name.removeprefix('refs/tags/')} was moved while the deployment was being prepared.",
+                    unchanged="Nothing was changed and no script was run.",
+                    next_step=retry,
+                )
+
+    def _read_again(self) -> None:
+        while True:
+            try:
+                self.fact = self.store.environment(self.tag)
+            except MovedError:
+                continue
+            else:
+                return

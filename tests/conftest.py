@@ -1,0 +1,103 @@
+"""Fixtures for every test: a clean environment, the real `inv`, a small monorepo."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+if str(ROOT) not in sys.path:  # the tests also run from a checkout that nobody installed
+    sys.path.insert(0, str(ROOT))
+
+from tests.repositories import Monorepo, build_monorepo  # noqa: E402 - needs the path above
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+FOREIGN = ("CI_", "GITHUB_", "RUNNER_", "INVOKE_", "GIT_", "NOX_", "DEPLOYMENT_", "XDG_")
+IDENTITY = """\
+[user]
+  name = Test Person
+  email = test@example.invalid
+[init]
+  defaultBranch = main
+[commit]
+  gpgSign = false
+[tag]
+  gpgSign = false
+"""
+NOWHERE = "http://127.0.0.1:9"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """No test sees the developer's git configuration, home, time zone or CI variables; yields the home."""
+    home = tmp_path_factory.mktemp("home")
+    identity = home / ".gitconfig"
+    identity.write_text(IDENTITY, encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name == "CI" or name.startswith(FOREIGN):
+                patch.delenv(name)
+        for name in ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR"):
+            patch.delenv(name, raising=False)
+        patch.setenv("HOME", str(home))
+        patch.setenv("GIT_CONFIG_GLOBAL", str(identity))
+        patch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+        patch.setenv("TZ", "UTC")
+        for name in ("http_proxy", "https_proxy", "all_proxy"):
+            patch.setenv(name, NOWHERE)
+        patch.setenv("no_proxy", "localhost,127.0.0.1")
+        yield home
+
+
+class Inv(Protocol):
+    """Runs the real `inv` and returns what it did; `env` adds to the clean environment."""
+
+    def __call__(
+        self,
+        *arguments: str,
+        cwd: Path,
+        env: Mapping[str, str] | None = None,
+        input: str | None = None,  # noqa: A002 - named as in subprocess
+    ) -> subprocess.CompletedProcess[str]: ...
+
+
+def program(name: str) -> Path:
+    """A program of the interpreter that runs the tests."""
+    return Path(sys.executable).parent / name
+
+
+@pytest.fixture(scope="session")
+def inv() -> Inv:
+    """The real `inv`, in a process of its own."""
+
+    def run(
+        *arguments: str,
+        cwd: Path,
+        env: Mapping[str, str] | None = None,
+        input: str | None = None,  # noqa: A002 - named as in subprocess
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [program("inv"), *arguments],
+            cwd=cwd,
+            env={**os.environ, "PYTHONPATH": str(ROOT), **(env or {})},
+            input=input if input is not None else "",
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=100,
+        )
+
+    return run
+
+
+@pytest.fixture
+def monorepo(tmp_path: Path) -> Monorepo:
+    """A bare remote and a clone of a monorepo with one pushed commit."""
+    return build_monorepo(tmp_path)
