@@ -131,7 +131,7 @@ class Repository:
         raise UsageError(
             "git does not know who you are, and tags carry the name of who wrote them.",
             unchanged="Nothing was changed.",
-            next_step='git config --global user.name "Your Name"; git config --global user.email you@example.org',
+            next_step='git config --global user.name "You"; git config --global user.email you@example.org',
         )
 
     def changed_paths(self, folders: Sequence[str]) -> tuple[str, ...]:

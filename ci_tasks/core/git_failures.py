@@ -57,10 +57,10 @@ _KINDS = (
     (
         FailureKind.NETWORK,
         (
-            r"Could not resolve|Couldn't resolve|Could not connect|Failed to connect|Connection (?:refused|reset)"
-            r"|[Tt]imed out|[Uu]nable to (?:connect|look up)|Network is unreachable|No route to host|early EOF"
-            r"|hung up|RPC failed|unexpected disconnect|Empty reply|returned error: (?:429|5\d\d)\b"
-            r"|Connection closed|Broken pipe|Could not read from remote repository|transfer closed|HTTP/2 stream"
+            r"Could(?: not|n't) resolve|Could not connect|Failed to connect|Connection (?:refused|reset|closed)"
+            r"|[Tt]imed out|[Uu]nable to (?:connect|look up)|Network is unreachable|No route to host"
+            r"|early EOF|hung up|RPC failed|unexpected disconnect|Empty reply|returned error: (?:429|5\d\d)\b"
+            r"|Broken pipe|Could not read from remote repository|transfer closed|HTTP/2 stream"
         ),
     ),
 )
@@ -68,8 +68,8 @@ _KINDS = (
 # and "not found" come from the first request of the HTTP transport only; the second says "RPC failed".
 _BEFORE_ANNOUNCEMENT = re.compile(
     r"unable to access '|Authentication failed for|^fatal: repository '.*' not found"
-    r"|could not read (?:Username|Password)|Could not read from remote repository|hung up upon initial contact"
-    r"|does not appear to be a git repository|unable to connect to|[Uu]nable to look up"
+    r"|could not read (?:Username|Password)|Could not read from remote repository"
+    r"|hung up upon initial contact|does not appear to be a git repository|unable to connect to|[Uu]nable to look up"
     r"|remote error: access denied|transport '.*' not allowed"
     r"|unable to find remote helper|not valid: is this a git repository|does not support --atomic push"
     r"|src refspec .* does not match any|protocol '.*' is not supported|strange hostname",

@@ -74,7 +74,7 @@ class GitAnswer(NamedTuple):
 
 
 class GitFailedError(Exception):
-    """A git process whose output was streamed ended badly; the gateway's callers turn it into an error for people."""
+    """A git process whose output was streamed has ended badly; the caller says to people what it means."""
 
     def __init__(self, answer: GitAnswer) -> None:
         super().__init__(answer.stderr)
@@ -107,7 +107,7 @@ def stream_git(
 ) -> Generator[bytes, None, None]:
     """Run git and yield its output in pieces as it comes; `timeout` is for each piece.
 
-    Memory does not grow with the output, and neither side waits for the other: `stdin` is written as git reads.
+    Memory does not grow with the output, and `stdin` is written as git reads: neither waits for the other.
     Raises GitFailedError for a bad end.
     """
     _require_git()
@@ -145,9 +145,9 @@ def _rest(process: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:
 def _started(
     arguments: Sequence[str], *, at: Path, environment: Mapping[str, str]
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A git process in a session of its own: Ctrl-C at the terminal does not hit it in the middle of a push."""
+    """A git process in a session of its own: Ctrl-C at the terminal does not hit it in mid-push."""
     ours = {**_FIXED, **environment}
-    # -C fails loudly for a folder that is not there; GitPython's own working folder would be ignored silently.
+    # -C fails loudly for a folder that is not there; GitPython's own working folder would be ignored.
     command = [*_without_inherited(ours), _git_path(), "-C", str(at), *_ALWAYS, *arguments]
     git = _gitpython()
     with spawning() as register:
@@ -256,8 +256,8 @@ def _check_version(path: str) -> None:
         raise UnavailableError(
             f"git {int(numbers[1])}.{int(numbers[2])} ({path}) is too old: git {wanted} or newer is needed.",
             details=[
-                f"git {wanted} is the first that takes configuration from the environment, which keeps tokens out of"
-                " the list of processes, and that fetches all of several tags or none."
+                f"git {wanted} is the first that takes settings from the environment (so that no token stands in",
+                "the list of processes), and that fetches all of several tags or none.",
             ],
             next_step="git --version",
         )

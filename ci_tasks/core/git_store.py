@@ -1,7 +1,7 @@
 """The private bare repository beside the user's: few refs of its own, the user's objects lent to it.
 
-What we fetch and write goes here, so the user's refs, index and work tree stay as they are, and reads and pushes
-cost the same however many tags the user's clone holds.
+What we fetch and write goes here, so the user's refs, index and work tree stay as they are, and reads and
+pushes cost the same however many tags the user's clone holds.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import re
 import secrets
 import shutil
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ci_tasks.core.errors import UnavailableError
@@ -22,6 +21,7 @@ from ci_tasks.core.git_process import LOCAL_TIMEOUT, GitAnswer, run_git
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
 WHOLE_HISTORY = 2_147_483_647  # git's own word for "no end" (git-fetch, --depth)
 NAMESPACE = "refs/ci-tasks/"
@@ -79,8 +79,8 @@ class PrivateStore(ObjectDatabase):
         self._object_format = object_format
         self._folder = self.git_dir.parent
         path = os.fspath(common_dir / "objects")
-        # Without the whole history behind it an object database must not be lent: git would take what is missing
-        # for damage. A line break can't be written into the file that lends.
+        # Without the whole history behind it an object database must not be lent: git would take what is
+        # missing for damage. A line break can't be written into the file that lends.
         self.lends = lends and "\n" not in path
         self._alternates = f"{path}\n" if self.lends else ""
         self._looked = False
@@ -92,7 +92,7 @@ class PrivateStore(ObjectDatabase):
         return super().git(*_REF_SETTINGS, *arguments, stdin=stdin, timeout=timeout)
 
     def kinds(self, ids: Sequence[str]) -> dict[str, str]:
-        """The kind of each object that is here; a store that can't say is made anew, and holds nothing then."""
+        """The kind of each object that is here; a store that can't say is made anew and is empty."""
         try:
             return super().kinds(ids)
         except UnavailableError:
@@ -132,11 +132,11 @@ class PrivateStore(ObjectDatabase):
         ]
 
     def new_space(self) -> str:
-        """A namespace for one fetch; the time in it lets a later call see that it was left behind."""
+        """A namespace for one fetch; by the time in it a later call sees that it was left behind."""
         return f"{NAMESPACE}{int(time.time())}-{secrets.token_hex(8)}/"
 
     def take_refs(self, space: str) -> dict[str, str]:
-        """The refs of a namespace with their object ids; deletes them, and what killed processes left a day ago."""
+        """The refs of a namespace with their ids; deletes them, and what killed processes left a day ago."""
         answer = self.git("for-each-ref", "--format=%(objectname) %(refname)", NAMESPACE)
         if answer.status:
             raise local_failure("list what was fetched", answer.stderr)
@@ -151,9 +151,10 @@ class PrivateStore(ObjectDatabase):
         return {name: object_id for name, object_id in listed.items() if name.startswith(space)}
 
     def collect_garbage(self) -> None:
-        """Pack the store once it holds many packs or loose objects; what was used in the last two weeks stays.
+        """Pack the store once it holds many packs or loose objects; what came in the last two weeks stays.
 
-        It runs to its end here: a process left behind would outlive the command. A failure costs disk space only.
+        It runs to its end here, for a process left behind would outlive the command. If it fails, that costs
+        disk space only.
         """
         packs = sum(name.endswith(".pack") for name in _names(self.git_dir / "objects" / "pack"))
         loose = len(_names(self.git_dir / "objects" / "17"))
@@ -184,7 +185,7 @@ class PrivateStore(ObjectDatabase):
             return False
 
     def replace(self) -> None:
-        """Make the store in a folder of its own and rename it: of two processes at once, one wins and both can go on."""
+        """Make the store in a folder of its own and rename it: of two processes one wins, both can go on."""
         try:
             self._folder.mkdir(exist_ok=True)
             self._sweep()
@@ -227,7 +228,7 @@ class PrivateStore(ObjectDatabase):
             (info / "alternates").write_text(self._alternates, encoding="utf-8", errors="surrogateescape")
 
     def _sweep(self, *, ours: Path | None = None) -> None:
-        """Remove broken stores that were set aside, our own spare, and spares that a killed process left a day ago."""
+        """Remove stores set aside, our own spare, and spares that a killed process left a day ago."""
         for path in self._folder.iterdir():
             with contextlib.suppress(FileNotFoundError):
                 spare = path.name.startswith("new-") and (
@@ -245,6 +246,6 @@ def _age(ref: str) -> float:
 
 def _names(folder: Path) -> Sequence[str]:
     try:
-        return os.listdir(folder)
+        return os.listdir(folder)  # noqa: PTH208 - names are all that is wanted
     except FileNotFoundError:
         return ()

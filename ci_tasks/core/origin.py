@@ -24,12 +24,13 @@ from ci_tasks.core.push import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
 __all__ = ["MovedError", "Origin", "OwnOrigin", "RawObject", "RemoteOrigin", "RemoteRef", "TreeEntry"]
 
 _FEW = 20  # names that are worth handing to ls-remote: it compares every ref with every name
+_LARGEST = 1 << 24  # bytes; a tag or commit is far smaller, but a tag may lead to any file
 _READ_TRIES = 3
 _PASSING = re.compile(r"\.lock': File exists|shallow file has changed")
 _ID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
@@ -54,10 +55,10 @@ class MovedError(ConflictError):
 
 
 class Origin(ABC):
-    """Reads and writes the refs of one place, with the same outcomes for a remote and for the repository itself.
+    """Reads and writes the refs of one place; a remote and the repository itself answer alike.
 
-    `address` is for people and records: it has no user info. Every method raises UnavailableError where git, the
-    network or the login fails; a failed read is never an empty answer.
+    `address` is for people and records: it has no user info. Every method raises UnavailableError where git,
+    the network or the login fails; a failed read is never an empty answer.
     """
 
     is_self: bool
@@ -72,7 +73,7 @@ class Origin(ABC):
 
     @abstractmethod
     def objects(self, refs: Sequence[RemoteRef]) -> dict[str, RawObject]:
-        """The objects that the refs point to, by object id. Raises MovedError if one has moved since its listing."""
+        """The objects that the refs point to, by id. Raises MovedError if one has moved since its listing."""
 
     @abstractmethod
     def ensure_commit(self, ref: RemoteRef) -> str:
@@ -84,7 +85,7 @@ class Origin(ABC):
 
     @abstractmethod
     def is_ancestor(self, commit: str, refs: Sequence[RemoteRef]) -> bool:
-        """True if the commit is in the history of any of these branches; a missing history is never a "no"."""
+        """True if the commit is in the history of one of these branches; missing history is never a "no"."""
 
     def commit_files(self, commit: str, *, under: Sequence[str] = ()) -> tuple[TreeEntry, ...]:
         """All files of a commit that `ensure_commit` gave, or those under some folders."""
@@ -155,17 +156,17 @@ class RemoteOrigin(Origin):
         return parse_listing(answer.stdout, patterns)
 
     def objects(self, refs: Sequence[RemoteRef]) -> dict[str, RawObject]:
-        """Objects that are here already need no fetch: the listing says which object it is, and objects never change."""
+        """What is here needs no fetch: the listing says which object it is, and objects never change."""
         by_id = {ref.object_id: ref for ref in refs}
         here = self._store.kinds(list(by_id))
         self._fetch([ref for object_id, ref in by_id.items() if object_id not in here])
         try:
-            return {found.object_id: found for found in self._store.read(list(by_id))}
+            return _by_id(self._store, by_id)
         except UnavailableError:
             self._store.replace()  # an object that is listed and can't be read: the store is damaged
             here = self._store.kinds(list(by_id))
             self._fetch([ref for object_id, ref in by_id.items() if object_id not in here])
-            return {found.object_id: found for found in self._store.read(list(by_id))}
+            return _by_id(self._store, by_id)
 
     def ensure_commit(self, ref: RemoteRef) -> str:
         """Fetches only if the commit, a tree or a file is missing."""
@@ -205,8 +206,8 @@ class RemoteOrigin(Origin):
             return True
         if self._cut(tips):
             raise UnavailableError(
-                f"Can't tell whether {commit} is in the history of {', '.join(ref.name for ref in refs)}: the remote"
-                " itself has only a part of that history.",
+                f"Can't tell whether {commit} is in the history of {_names(refs)}: the remote itself"
+                " has only a part of that history.",
                 unchanged="Nothing was changed.",
                 next_step="git fetch --unshallow",
             )
@@ -291,7 +292,7 @@ class RemoteOrigin(Origin):
 
 
 class OwnOrigin(Origin):
-    """The repository itself, where it has no remote. No hook runs: state is not a push to a place of one's own."""
+    """The repository itself, where it has no remote; no hook of it runs."""
 
     is_self = True
 
@@ -315,9 +316,7 @@ class OwnOrigin(Origin):
 
     def objects(self, refs: Sequence[RemoteRef]) -> dict[str, RawObject]:
         """Everything is here."""
-        return {
-            found.object_id: found for found in self._database.read(list({ref.object_id for ref in refs}))
-        }
+        return _by_id(self._database, {ref.object_id for ref in refs})
 
     def ensure_commit(self, ref: RemoteRef) -> str:
         """Checks that the commit and its files are here."""
@@ -333,8 +332,7 @@ class OwnOrigin(Origin):
             return True
         if self._is_shallow and refs:
             raise UnavailableError(
-                f"Can't tell whether {commit} is in the history of {', '.join(ref.name for ref in refs)}: this clone is"
-                " shallow.",
+                f"Can't tell whether {commit} is in the history of {_names(refs)}: this clone is shallow.",
                 unchanged="Nothing was changed.",
                 next_step="git fetch --unshallow",
             )
@@ -366,7 +364,7 @@ class OwnOrigin(Origin):
 
 
 def parse_listing(output: bytes, patterns: Sequence[str]) -> tuple[RemoteRef, ...]:
-    """Lines of "<id> TAB <full name>", the peeled id of a tag in a line after it, filtered by full name or prefix."""
+    """Lines of "<id> TAB <full name>", a tag's peeled id after it; filtered by full name or prefix."""
     exact = {name for name in patterns if not name.endswith("/")}
     prefixes = tuple(name for name in patterns if name.endswith("/"))
     found: dict[str, RemoteRef] = {}
@@ -381,6 +379,14 @@ def parse_listing(output: bytes, patterns: Sequence[str]) -> tuple[RemoteRef, ..
         elif name in exact or name.startswith(prefixes):
             found[name] = RemoteRef(name, object_id, None)
     return tuple(found.values())
+
+
+def _names(refs: Sequence[RemoteRef]) -> str:
+    return ", ".join(ref.name for ref in refs)
+
+
+def _by_id(database: ObjectDatabase, ids: Iterable[str]) -> dict[str, RawObject]:
+    return {found.object_id: found for found in database.read(list(ids), limit=_LARGEST)}
 
 
 def _require_commit(database: ObjectDatabase, ref: RemoteRef, object_id: str) -> str:

@@ -180,8 +180,8 @@ def until_known(
 ) -> PushOutcome:
     """Make the same push again until its outcome is known, at most `tries` times.
 
-    `landed` reads the refs and says whether all have the values that the push would give them. UnavailableError
-    of the first attempt is passed on; of a later one it is only one more attempt without an answer.
+    `landed` reads the refs and says whether all have the values that the push would give them.
+    UnavailableError of the first attempt is passed on; of a later one it is one more missing answer.
     """
     tally = _Tally()
     last = PushOutcome(result=PushResult.UNKNOWN, message="Nothing was tried.")
@@ -208,8 +208,8 @@ class _Tally:
             self.races = 0
             return False
         if outcome.reason is NotApplied.RACE:
-            # After an attempt without an answer, a race may have been lost to that very attempt, landing late: the
-            # next push then says "=".
+            # After an attempt without an answer, the race may have been lost to that very attempt, landing
+            # late: the next push then says "=".
             self.races += 1
             return not self.unknown or self.races > 1
         if outcome.reason in {NotApplied.STALE_LOCK, NotApplied.OTHER}:

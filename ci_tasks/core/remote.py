@@ -79,7 +79,7 @@ def _one_address(repository: Repository, name: str) -> str:
     pushes = repository.addresses(name, push=True)
     if len(reads) != 1 or pushes != reads:
         raise RefusedError(
-            f"The remote {name!r} must have one address for reading and for pushing: with more than one, what is"
+            f"The remote {name!r} must have one address, the same for reading and for pushing: else what is"
             " read is not what was written.",
             unchanged="Nothing was changed.",
             details=[
@@ -98,7 +98,7 @@ def _one_address(repository: Repository, name: str) -> str:
 
 
 def _url_for_git(repository: Repository, name: str, effective: str) -> str:
-    """The address as git is to get it: git applies `insteadOf` itself, so a rewritten one is given as it was."""
+    """The address as git is to get it: as it was written, for git applies `insteadOf` itself."""
     if _is_path(effective):
         # A bare word could be taken for the name of a remote.
         return effective if effective.startswith("~") else str(repository.root / effective)
@@ -107,7 +107,7 @@ def _url_for_git(repository: Repository, name: str, effective: str) -> str:
 
 
 def _is_path(url: str) -> bool:
-    """git's own rule (connect.c, url_is_local_not_ssh): no colon, or a slash before the first one."""
+    """True for a path, by the rule of git (connect.c): no colon, or a slash before the first one."""
     return "://" not in url and ":" not in url.partition("/")[0]
 
 
@@ -141,7 +141,7 @@ def _login_environment(login: tuple[str, str | None] | None) -> dict[str, str]:
 
 
 def _handed_over(configuration: Iterable[Setting], name: str) -> list[tuple[str, str]]:
-    """Settings of the user's repository that say how to reach the remote; git finds the user's global ones itself.
+    """Settings of the user's repository that say how to reach the remote; git reads the global ones itself.
 
     Workflows put the token of a job there (actions/checkout: http.<url>.extraheader, also by includeIf).
     """
@@ -157,7 +157,7 @@ def _handed_over(configuration: Iterable[Setting], name: str) -> list[tuple[str,
 
 
 def _as_environment(settings: Sequence[tuple[str, str]]) -> dict[str, str]:
-    """Settings as git takes them from the environment (git-config, GIT_CONFIG_COUNT): they may hold tokens."""
+    """Settings as git takes them from the environment (GIT_CONFIG_COUNT): they may hold tokens."""
     if not settings:
         return {}
     environment = {"GIT_CONFIG_COUNT": str(len(settings))}

@@ -9,7 +9,8 @@ from ci_tasks.core import console
 from ci_tasks.core.command_line import typed
 from ci_tasks.core.entity import Entity
 from ci_tasks.core.errors import CiTasksError, ExitCode, RefusedError
-from ci_tasks.core.process import Redactor, child_environment
+from ci_tasks.core.process import child_environment
+from ci_tasks.core.redact import Redactor
 from ci_tasks.deploy import conclude, facts, source
 from ci_tasks.deploy.model import Plan, Request
 from ci_tasks.deploy.plan import plan
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
     from ci_tasks.deploy.facts import Reading
 
 
-class DeploymentAnswer(Entity, kw_only=True):
-    """What `inv deploy --json` prints; `reportPath` is null where nothing was run or it could not be saved."""
+class DeploymentAnswer(Entity, frozen=True, kw_only=True):
+    """What `inv deploy --json` prints; `reportPath` is null where there is no report."""
 
     deployments: list[Deployment]
     plan: Plan

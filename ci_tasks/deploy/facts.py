@@ -58,7 +58,9 @@ def gather(checkout: Checkout, request: Request, *, environ: Mapping[str, str]) 
     rules_layers = _checkout_layers(checkout, grammar, subproject)
     rules = rules_layers.rules(environment, subproject)
     version_tag = (
-        VersionTag(subproject=subproject, version=wanted) if wanted else _newest(listing, subproject, environment)
+        VersionTag(subproject=subproject, version=wanted)
+        if wanted
+        else _newest(listing, subproject, environment)
     )
     version_ref = listing.refs.get(str(version_tag))
     if version_ref is None:
@@ -78,7 +80,9 @@ def gather(checkout: Checkout, request: Request, *, environ: Mapping[str, str]) 
         version_was_given=wanted is not None,
         states=listing.states(version_tag),
         environment=(
-            store.environment_of(tag, environment_ref, objects) if environment_ref else EnvironmentFact(tag=tag)
+            store.environment_of(tag, environment_ref, objects)
+            if environment_ref
+            else EnvironmentFact(tag=tag)
         ),
         regions=rules_layers.regions(environment, subproject),
         rules=rules,

@@ -24,8 +24,8 @@ from ci_tasks.tag.names import DeploymentStatus
 from ci_tasks.tag.writer import LedgerWriter
 
 if TYPE_CHECKING:
-    from datetime import datetime
     from collections.abc import Callable, Container, Iterator, Sequence
+    from datetime import datetime
 
     from ci_tasks.core.git import Identity
     from ci_tasks.core.origin import RemoteRef
@@ -93,6 +93,7 @@ class Lease:
         Raises ClaimHeldError at once where somebody holds them, ConflictError where the version tag moved
         or every race was lost, UnknownOutcomeError where the remote's answer can't be found out.
         """
+
         def claimed(state: ledgers.Ledger | None) -> ledgers.Ledger:
             base = state or ledgers.empty(
                 repository=repository,
@@ -133,7 +134,7 @@ class Lease:
         return state
 
     def _is_rerun_of(self, held: Deployment, mine: Deployment, state: ledgers.Ledger) -> bool:
-        """DESIGN: only an equal repository, run, job, version and regions with a higher attempt is a re-run."""
+        """Only an equal repository, run, job, version and regions with a higher attempt is a re-run."""
         if held.run is None or mine.run is None or held.run.attempt >= mine.run.attempt:
             return False
         theirs = {record.region for record in state.open if record.claim_id == held.claim_id}
@@ -202,7 +203,7 @@ class Lease:
         self._update(extended, what=f"renew the claim on {self.tag}", stop=stop)
 
     def _extend(self, state: ledgers.Ledger, *, except_for: Container[str] = ()) -> ledgers.Ledger:
-        """Every push of ours renews the records that we keep: it costs nothing, and the clock may start anew."""
+        """Every push of ours renews the records that we keep, so that the clock may start anew."""
         end = utc_now() + timedelta(seconds=self.seconds)
         for deployment_id in self.records:
             if deployment_id not in except_for:
@@ -310,7 +311,9 @@ def held_error(tag: EnvironmentTag, record: Deployment, *, retry: str) -> ClaimH
     where = f" in {record.region}" if record.region else ""
     details = [f"Deployment {record.deployment_id} of {record.version}{where}, by {record.triggered_by}."]
     if record.run is not None:
-        details.append(f"CI run {record.run.url or record.run.id}, job {record.run.job}, attempt {record.run.attempt}.")
+        details.append(
+            f"CI run {record.run.url or record.run.id}, job {record.run.job}, attempt {record.run.attempt}."
+        )
     if record.lease_end is not None:
         details.append(f"Its lease ends at {record.lease_end:%Y-%m-%d %H:%M:%S} UTC unless it is renewed.")
     details.append(
@@ -323,4 +326,3 @@ def held_error(tag: EnvironmentTag, record: Deployment, *, retry: str) -> ClaimH
         next_step=retry,
         details=details,
     )
-

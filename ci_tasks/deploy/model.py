@@ -10,7 +10,7 @@ from ci_tasks.core.errors import ExitCode
 
 if TYPE_CHECKING:
     from ci_tasks.environment.configuration import Layers
-    from ci_tasks.environment.rules import Rules
+    from ci_tasks.environment.model import Rules
     from ci_tasks.script.mode import Decision
     from ci_tasks.script.model import CIScript
     from ci_tasks.tag.grammar import EnvironmentTag
@@ -74,7 +74,7 @@ def options(tag: EnvironmentTag) -> str:
     return f"--env {tag.environment}{subproject}"
 
 
-class Refusal(Entity, kw_only=True):
+class Refusal(Entity, frozen=True, kw_only=True):
     """Why the plan must not be carried out: the rule's name, a sentence, and the exit code."""
 
     rule: str
@@ -83,7 +83,7 @@ class Refusal(Entity, kw_only=True):
     next_step: str | None = None
 
 
-class PlannedScript(Entity, kw_only=True):
+class PlannedScript(Entity, frozen=True, kw_only=True):
     """One script of the plan; `decidedBy` is the variable that chose the mode, null for the default."""
 
     script_id: str
@@ -93,7 +93,7 @@ class PlannedScript(Entity, kw_only=True):
     timeout: float | None
 
 
-class PlannedRegion(Entity, kw_only=True):
+class PlannedRegion(Entity, frozen=True, kw_only=True):
     """One region of the plan (null: the environment has none); `action` is `deploy` or `skip`."""
 
     region: str | None
@@ -106,7 +106,7 @@ class PlannedRegion(Entity, kw_only=True):
     variables: list[str]
 
 
-class Plan(Entity, kw_only=True):
+class Plan(Entity, frozen=True, kw_only=True):
     """What would happen; names only, never a value. `timeout` of a script is in seconds."""
 
     environment: str
@@ -121,8 +121,8 @@ class Plan(Entity, kw_only=True):
     regions: list[PlannedRegion]
     scripts: list[PlannedScript]
     concurrency_group: str
-    refusals: list[Refusal] = []
-    notices: list[str] = []
+    refusals: list[Refusal]
+    notices: list[str]
 
     @property
     def to_do(self) -> list[PlannedRegion]:

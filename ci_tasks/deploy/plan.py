@@ -120,7 +120,10 @@ def _refusals(facts: Facts, to_do: list[PlannedRegion]) -> Iterator[Refusal]:
     if facts.rules.protected and facts.changed_paths:
         yield Refusal(
             rule="protected",
-            message=f"{environment} is protected, and there are uncommitted changes: {_some(facts.changed_paths)}.",
+            message=(
+                f"{environment} is protected, and there are uncommitted changes: "
+                f"{_some(facts.changed_paths)}."
+            ),
             next_step="git stash --include-untracked",
         )
     if facts.rules.protected and not facts.in_ci:
@@ -155,4 +158,3 @@ def _places(regions: list[PlannedRegion]) -> str:
 def _some(paths: tuple[str, ...]) -> str:
     shown = ", ".join(paths[:5])
     return shown if len(paths) <= 5 else f"{shown} and {len(paths) - 5} more"  # noqa: PLR2004 - as many as fit a line
-

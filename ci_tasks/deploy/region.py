@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ci_tasks.core.entity import to_json
 from ci_tasks.core.errors import CiTasksError
-from ci_tasks.core.process import Redactor, StopRequest, child_environment
+from ci_tasks.core.process import child_environment
 from ci_tasks.script.names import Mode, ScriptStatus
 from ci_tasks.script.runner import run_script
 from ci_tasks.tag.names import DeploymentKind, DeploymentStatus
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from ci_tasks.core.process import StopRequest
+    from ci_tasks.core.redact import Redactor
     from ci_tasks.deploy.model import Facts, Plan, PlannedRegion
     from ci_tasks.script.model import CIScript, ScriptResult
     from ci_tasks.tag.model import Deployment
@@ -82,7 +84,7 @@ def run_scripts(
     return run
 
 
-def _run_one(  # noqa: PLR0913 - what a script's run depends on
+def _run_one(
     stage: Stage,
     script: CIScript,
     mode: Mode,
@@ -113,7 +115,9 @@ def _run_one(  # noqa: PLR0913 - what a script's run depends on
 
 
 def _announcement(mode: Mode, decided_by: str | None) -> str:
-    return "starts" if mode is Mode.EXECUTE else f"mode {mode.value}, decided by {decided_by or 'the rehearsal'}"
+    return (
+        "starts" if mode is Mode.EXECUTE else f"mode {mode.value}, decided by {decided_by or 'the rehearsal'}"
+    )
 
 
 def _say_end(stage: Stage, prefix: str, result: ScriptResult) -> None:

@@ -68,7 +68,9 @@ def new_records(facts: Facts, plan: Plan, *, triggered_by: str, now: datetime) -
             kind=DeploymentKind.DEPLOY,
             run=facts.run,
             host=socket.gethostname(),
-            commits=Commits(code=commit, config=commit, scripts=facts.head, rules=facts.head, secrets=facts.head),
+            commits=Commits(
+                code=commit, config=commit, scripts=facts.head, rules=facts.head, secrets=facts.head
+            ),
             inputs=facts.inputs,
         )
         for region in plan.to_do
@@ -155,7 +157,9 @@ class _Crew:
 
     def work(self, records: Sequence[Deployment]) -> None:
         """Run and settle every record."""
-        self.runs = [RegionRun(region=record.region, deployment_id=record.deployment_id) for record in records]
+        self.runs = [
+            RegionRun(region=record.region, deployment_id=record.deployment_id) for record in records
+        ]
         if self.plan.is_parallel:
             with ThreadPoolExecutor(max_workers=len(records)) as pool:
                 list(pool.map(self._one, records, self.runs))

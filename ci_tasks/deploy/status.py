@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime  # noqa: TC003 - msgspec reads the annotations
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from ci_tasks.core.entity import Entity
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from ci_tasks.tag.store import EnvironmentFact, Listing
 
 
-class RegionStatus(Entity, kw_only=True):
-    """What is live in one region (null: the environment has none); null fields: nothing ever succeeded there."""
+class RegionStatus(Entity, frozen=True, kw_only=True):
+    """What is live in one region (null: the environment has none); null fields: nothing succeeded yet."""
 
     region: str | None
     version: str | None
@@ -35,9 +35,11 @@ class RegionStatus(Entity, kw_only=True):
     attempted: str | None
 
 
-class EnvironmentStatus(Entity, kw_only=True):
-    """One environment tag. `version` is that of all regions, null where they differ; `problem` says why a tag
-    can't be read, `drift` what somebody did to it by hand."""  # noqa: D205, D209 - one thought
+class EnvironmentStatus(Entity, frozen=True, kw_only=True):
+    """One environment tag. `version` is that of all regions, null where they differ.
+
+    `problem` says why a tag can't be read, `drift` what somebody did to it by hand.
+    """
 
     subproject: str | None
     environment: str
@@ -51,8 +53,8 @@ class EnvironmentStatus(Entity, kw_only=True):
     problem: str | None
 
 
-class StatusAnswer(Entity, kw_only=True):
-    """What `inv deploy.status --json` prints; `none` names the environment tags asked for that do not exist."""
+class StatusAnswer(Entity, frozen=True, kw_only=True):
+    """What `inv deploy.status --json` prints; `none` names tags that were asked for and do not exist."""
 
     environments: list[EnvironmentStatus]
     none: list[str]

@@ -103,15 +103,17 @@ def unlock(
 ) -> Answer:
     """Ask a running deployment to stop.
 
-    Its owner sees it when it next renews its lease (within 3 minutes), ends its scripts and records CANCELLED.
-    With --now the claim is broken at once, and the region counts as uncertain: nobody ends the scripts.
+    Its owner sees it when it next renews its lease (within 3 minutes), ends its scripts and records
+    CANCELLED. With --now the claim is broken at once, and the region counts as uncertain: nobody ends
+    the scripts.
 
     inv deploy.unlock --env staging --deployment 20260101T120000Z-1a2b3c --reason "wrong build"
     """
     from ci_tasks.core.checkout import Checkout
     from ci_tasks.deploy.render import unlocked_text
     from ci_tasks.deploy.status import place
-    from ci_tasks.deploy.unlock import RecordsAnswer, unlock as unlock_claim
+    from ci_tasks.deploy.unlock import RecordsAnswer
+    from ci_tasks.deploy.unlock import unlock as unlock_claim
 
     checkout = Checkout.open()
     store, tag = place(checkout, environment=env, subproject=subproject, line="deploy.unlock")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ci_tasks.tag.store import TagStore
 
 
-class RecordsAnswer(Entity, kw_only=True):
+class RecordsAnswer(Entity, frozen=True, kw_only=True):
     """What `deploy.history`, `deploy.unlock` and `deploy.settle` print as JSON."""
 
     deployments: list[Deployment]
@@ -78,7 +78,7 @@ def _open_records(state: ledgers.Ledger | None, tag: EnvironmentTag, identifier:
     return records
 
 
-class Settlement(Entity, kw_only=True):
+class Settlement(Entity, frozen=True, kw_only=True):
     """What `deploy.settle` found out; `verdict` is a sentence."""
 
     deployments: list[Deployment]
@@ -126,7 +126,9 @@ def settle(
 
 def _verdict(tag: EnvironmentTag, identifier: str, found: list[Deployment]) -> str:
     if not found:
-        return f"{identifier} never reached {tag}, and can't any more: nothing of it was recorded. Deploy again."
+        return (
+            f"{identifier} never reached {tag}, and can't any more: nothing of it was recorded. Deploy again."
+        )
     running = [record for record in found if record.status.is_open]
     if running:
         end = running[0].lease_end

@@ -43,7 +43,8 @@ class Layers:
 
     def subprojects(self) -> tuple[str, ...]:
         """The subprojects that have an `environments/`, by name; the empty one is the root project."""
-        return tuple(sorted({owner for owner, _ in self._reading.folders}))
+        with_folders = {owner for owner, _ in self._reading.folders}
+        return tuple(sorted(with_folders | {place.subproject for place in self._reading.places}))
 
     def environments(self, subproject: str = "") -> tuple[str, ...]:
         """Those that have a folder, here or in the root project, in the order of the settings.

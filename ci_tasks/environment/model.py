@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ci_tasks.core.entity import Entity
-from ci_tasks.environment.names import ConfigType  # noqa: TC001 - msgspec resolves the annotations at run time
+from ci_tasks.environment.names import ConfigType
 
 EVERY_ENVIRONMENT = "*"
 """What a global configuration has for an environment."""

@@ -63,7 +63,7 @@ def check_configuration(checkout: Checkout) -> CheckedConfiguration:
     found = survey(checkout.root, _known(checkout))
     layers = parse_layers(found.files, environments=checkout.settings.environments, problems=found.problems)
     problems = check(layers)
-    if not problems and not layers.subprojects():
+    if not problems and not [name for owner in layers.subprojects() for name in layers.existing(owner)]:
         raise first_run()
     return CheckedConfiguration(configurations=len(layers.configurations()), problems=problems)
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _ORDER = {TagType.ENVIRONMENT: 0, TagType.VERSION: 1, TagType.STATE: 1}
 
 
-class TagList(Entity, kw_only=True):
+class TagList(Entity, frozen=True, kw_only=True):
     """What `tag.list --json` prints; `foreign` are names that are none of ours."""
 
     tags: list[GitTag]

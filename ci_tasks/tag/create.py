@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ci_tasks.tag.store import Listing
 
 
-class CreatedTag(Entity, kw_only=True):
+class CreatedTag(Entity, frozen=True, kw_only=True):
     """What `tag.create` prints as JSON; `created` is false where the same tag was there already."""
 
     tag: GitTag

@@ -11,7 +11,7 @@ SCHEMA = 1
 """Version of the annotation's form; a newer one is never touched."""
 
 
-class GitTag(Entity, kw_only=True):
+class GitTag(Entity, frozen=True, kw_only=True):
     """A tag as the remote has it. `tagId` is the id of the tag object; `commitSha` what it peels to."""
 
     tag_id: str
@@ -25,7 +25,7 @@ class GitTag(Entity, kw_only=True):
     is_protected: bool
 
 
-class Commits(Entity, kw_only=True):
+class Commits(Entity, frozen=True, kw_only=True):
     """The commits that a deployment used: code and config are the version's, the others the checkout's."""
 
     code: str
@@ -35,7 +35,7 @@ class Commits(Entity, kw_only=True):
     secrets: str | None
 
 
-class Run(Entity, kw_only=True):
+class Run(Entity, frozen=True, kw_only=True):
     """The CI run that made a record: `id` and `job` identify it, `attempt` counts its re-runs from 1."""
 
     id: str
@@ -45,14 +45,14 @@ class Run(Entity, kw_only=True):
     url: str | None
 
 
-class Override(Entity, kw_only=True):
+class Override(Entity, frozen=True, kw_only=True):
     """Why a rule was passed over, and who signed for it."""
 
     reason: str
     signer: str | None
 
 
-class Deployment(Entity, kw_only=True):
+class Deployment(Entity, frozen=True, kw_only=True):
     """One attempt to bring a version into one region (null: the environment has no regions).
 
     Times are UTC. The fields behind `estimatedWaitTime` (seconds) are the ledger's own: `claimId` joins the
@@ -91,7 +91,7 @@ class Deployment(Entity, kw_only=True):
     digest: str | None = None
 
 
-class Live(Entity, kw_only=True):
+class Live(Entity, frozen=True, kw_only=True):
     """What runs in a region: its newest SUCCESS, and `uncertain` if a later attempt broke off half-way.
 
     All but `uncertain` and `attempted` are null where nothing ever succeeded.
@@ -107,14 +107,14 @@ class Live(Entity, kw_only=True):
     attempted: str | None
 
 
-class Cut(Entity, kw_only=True):
+class Cut(Entity, frozen=True, kw_only=True):
     """What was dropped from the old end of the ledger: up to record `seq`, whose SHA-256 is given."""
 
     seq: int
     sha256: str
 
 
-class Header(Entity, kw_only=True):
+class Header(Entity, frozen=True, kw_only=True):
     """First line of the ledger. `live` is keyed by region, with an empty key for an environment without any.
 
     `target` is the commit that the tag was made to stand on; `replaces` the tag object that it replaced.

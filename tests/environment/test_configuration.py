@@ -127,8 +127,12 @@ def test_without_rules_nothing_is_demanded() -> None:
 
 def test_variables_and_providers_stand_beside_the_values() -> None:
     found = layers(
-        environments="env: {A: text, B: 12, C: 1.5, D: true, E: '', F: '1.20'}\nproviders: {us: {aws: us-east-1}}",
-        environments__staging="env: {A: other, G_1: 'a b'}\nproviders: {us: {azure: eastus}, eu: {aws: eu-west-1}}",
+        environments=(
+            "env: {A: text, B: 12, C: 1.5, D: true, E: '', F: '1.20'}\nproviders: {us: {aws: us-east-1}}"
+        ),
+        environments__staging=(
+            "env: {A: other, G_1: 'a b'}\nproviders: {us: {azure: eastus}, eu: {aws: eu-west-1}}"
+        ),
         environments__staging__us="",
         environments__staging__eu="",
     )
@@ -168,7 +172,7 @@ def test_variables_and_providers_stand_beside_the_values() -> None:
         pytest.param("regions: [../secrets]", 1, ["can't be a region"], id="F7-up"),
         pytest.param("regions: [us/east]", 1, ["can't be a region"], id="F7-slash"),
         pytest.param("regions: [-x]", 1, ["can't be a region"], id="F3-region"),
-        pytest.param("providers: {../x: {aws: y}}", 1, ["can't be a region"], id="F7-provider"),
+        pytest.param("providers: {../x: {aws: z}}", 1, ["can't be a region"], id="F7-provider"),
         ("regions: us", 1, ["a list of texts is expected, not text"]),
         ("regions: [us, us]", 1, ["'us' stands twice"]),
         ("deploy: {}", 1, ["nothing is done with it yet"]),

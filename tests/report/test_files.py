@@ -110,6 +110,7 @@ def test_f110_two_writers_at_once_leave_whole_reports(tmp_path: Path) -> None:
             assert writer.stdout.readline() == "ready\n"
         seen = {(tmp_path / "last.json").read_bytes() for _ in range(200)}
         for writer in (first, second):
+            assert writer.poll() is None, "one has failed at the other's file"
             writer.kill()
     assert seen <= whole
 
