@@ -7,7 +7,7 @@ from ci_tasks.core.task import Answer, task
 
 ABOUT = "Builds, releases and deploys this repository. Git tags say what runs where."
 EVERYDAY = (
-    ("tag.create --bump minor", "create a version"),
+    ("tag.create --version v1.2.0", "create a version"),
     ("deploy --env staging", "deploy the newest version"),
     ("deploy.status", "see what runs where"),
     ("deploy.history --env staging", "see who deployed what, and when"),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from invoke.collection import Collection
 
 from ci_tasks.core.command_line import RootCollection
+from ci_tasks.demo.tasks import demo
 from ci_tasks.deploy import tasks as deploy
 from ci_tasks.environment import tasks as environment
 from ci_tasks.overview import overview
@@ -37,7 +38,7 @@ COLLECTIONS = (
 
 def root_collection() -> Collection:
     """All tasks, with the overview as what the bare program shows."""
-    root = RootCollection(overview)
+    root = RootCollection(overview, demo)
     for name, face, about in COLLECTIONS:
         collection = Collection.from_module(face, name=name)
         collection.__doc__ = about

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -68,16 +66,6 @@ def _out(write: Callable[[], None]) -> None:
     try:
         write()
     except BrokenPipeError:
-        _close_stdout()
         raise
     except OSError as error:
-        _close_stdout()
         raise UnavailableError(f"The result could not be written: {error.strerror}.") from None
-
-
-def _close_stdout() -> None:
-    """Send what is still buffered nowhere, or Python tries again at its end and complains."""
-    with suppress(OSError, ValueError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)

@@ -172,9 +172,10 @@ def check(program: Program) -> None:
     segments = [
         Segment(name, words, grammar) for (name, words), grammar in zip(cut_up, grammars, strict=True)
     ]
-    for segment in segments:
+    for segment, context in zip(segments, contexts, strict=True):
         if segment.grammar is not None:
             _check_words(segment.name, segment.words, segment.grammar, program)
+            _check_positionals(segment.name, context.positional_args)
     _check_company(segments)
     last = segments[-1]
     if last.grammar is not None and not last.grammar.takes_rest and "--" in program.argv:
@@ -219,6 +220,13 @@ def _check_words(name: str, words: Sequence[str], grammar: Grammar, program: Pro
         elif word not in DRY:
             raise _stranger(word, name, grammar, core)
         given.add(option)
+
+
+def _check_positionals(name: str, positionals: Sequence[Argument]) -> None:
+    """Refuse Invoke's --dry where Invoke took it for the value that the task was still waiting for."""
+    for argument in positionals:
+        if argument.value in DRY:
+            raise _wrong(f"{name} needs a value before {argument.value}.", name)
 
 
 def _check_value(option: str, value: str | None, attached: bool, grammar: Grammar, name: str) -> None:  # noqa: FBT001 - private

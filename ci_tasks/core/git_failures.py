@@ -57,10 +57,11 @@ _KINDS = (
     (
         FailureKind.NETWORK,
         (
-            r"Could(?: not|n't) resolve|Could not connect|Failed to connect|Connection (?:refused|reset|closed)"
-            r"|[Tt]imed out|[Uu]nable to (?:connect|look up)|Network is unreachable|No route to host"
-            r"|early EOF|hung up|RPC failed|unexpected disconnect|Empty reply|returned error: (?:429|5\d\d)\b"
-            r"|Broken pipe|Could not read from remote repository|transfer closed|HTTP/2 stream"
+            r"Could(?: not|n't) resolve|Could not connect|Failed to connect|[Tt]imed out"
+            r"|Connection (?:refused|reset|closed)|[Uu]nable to (?:connect|look up)|Network is unreachable"
+            r"|No route to host|early EOF|hung up|RPC failed|unexpected disconnect|Empty reply"
+            r"|returned error: (?:429|5\d\d)\b|Broken pipe|Could not read from remote repository"
+            r"|transfer closed|HTTP/2 stream"
         ),
     ),
 )
@@ -69,8 +70,8 @@ _KINDS = (
 _BEFORE_ANNOUNCEMENT = re.compile(
     r"unable to access '|Authentication failed for|^fatal: repository '.*' not found"
     r"|could not read (?:Username|Password)|Could not read from remote repository"
-    r"|hung up upon initial contact|does not appear to be a git repository|unable to connect to|[Uu]nable to look up"
-    r"|remote error: access denied|transport '.*' not allowed"
+    r"|hung up upon initial contact|does not appear to be a git repository|unable to connect to"
+    r"|[Uu]nable to look up|remote error: access denied|transport '.*' not allowed"
     r"|unable to find remote helper|not valid: is this a git repository|does not support --atomic push"
     r"|src refspec .* does not match any|protocol '.*' is not supported|strange hostname",
     re.MULTILINE,

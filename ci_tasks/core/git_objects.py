@@ -108,14 +108,10 @@ class ObjectDatabase:
             )
         return answer.stdout.decode().strip()
 
-    def has_ancestor(self, commit: str, descendant: str) -> bool:
-        """True if `commit` is `descendant` or before it in the history that is here."""
+    def has_ancestor(self, commit: str, descendant: str) -> bool | None:
+        """Whether `commit` is `descendant` or before it in the history that is here; None if git can't tell."""
         answer = self.git("merge-base", "--is-ancestor", commit, descendant)
-        if answer.status in {0, 1}:
-            return answer.status == 0
-        if commit not in self.kinds([commit]):
-            return False
-        raise local_failure(f"compare {commit} with {descendant}", answer.stderr)
+        return answer.status == 0 if answer.status in {0, 1} else None
 
 
 class _Pieces:

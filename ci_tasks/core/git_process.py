@@ -151,9 +151,17 @@ def _started(
     command = [*_without_inherited(ours), _git_path(), "-C", str(at), *_ALWAYS, *arguments]
     git = _gitpython()
     with spawning() as register:
-        running = git().execute(
-            command, istream=subprocess.PIPE, as_process=True, env=ours, shell=False, start_new_session=True
-        )
+        try:
+            running = git().execute(
+                command,
+                istream=subprocess.PIPE,
+                as_process=True,
+                env=ours,
+                shell=False,
+                start_new_session=True,
+            )
+        except OSError as error:  # no memory or process left, or not executable
+            raise UnavailableError(f"git could not be started: {error.strerror}.") from None
         process: subprocess.Popen[bytes] = running.proc
         register(process.pid)
     try:
@@ -256,8 +264,8 @@ def _check_version(path: str) -> None:
         raise UnavailableError(
             f"git {int(numbers[1])}.{int(numbers[2])} ({path}) is too old: git {wanted} or newer is needed.",
             details=[
-                f"git {wanted} is the first that takes settings from the environment (so that no token stands in",
-                "the list of processes), and that fetches all of several tags or none.",
+                f"git {wanted} is the first that takes settings from the environment, so that no token",
+                "stands in the list of processes, and that fetches all of several tags or none.",
             ],
             next_step="git --version",
         )
@@ -265,13 +273,14 @@ def _check_version(path: str) -> None:
 
 @functools.lru_cache(maxsize=1)
 def _gitpython() -> Any:
-    """GitPython's Git class. Its import asks for git's version; that a git is there was looked at before."""
+    """GitPython's Git class; its import starts git, so whether there is one is looked at before."""
     name = "GIT_PYTHON_REFRESH"
     before = os.environ.get(name)
     os.environ[name] = "quiet"
     try:
-        from git.cmd import Git  # noqa: PLC0415, TID251 - this is the gateway; its import costs 75 ms
-    except ImportError as error:
+        with spawning():  # the import starts git, and has reaped it when it is done
+            from git.cmd import Git  # noqa: PLC0415, TID251 - this is the gateway; its import costs 75 ms
+    except (ImportError, OSError) as error:
         raise UnavailableError(
             f"git does not work with GitPython: {error}", next_step="python -m pip install GitPython"
         ) from None

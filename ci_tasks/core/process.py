@@ -277,6 +277,7 @@ class _Child:
             if left <= 0:
                 return True
             self._serve(min(_POLL, left))
+            self._tree.reap()
         return False
 
     def end_stopped(self, grace: float) -> tuple[str, ...]:
@@ -319,8 +320,7 @@ class _Child:
         """KILL until none is left; those that are left all the same."""
         until = time.monotonic() + _GIVE_UP
         wait = 0.001
-        while (left := self._tree.survivors()) and time.monotonic() < until:
-            send(signal.SIGKILL, left)
+        while (left := self._tree.survivors(signal.SIGKILL)) and time.monotonic() < until:
             pause(wait)
             wait = min(_LOOK, 2 * wait)
         return left

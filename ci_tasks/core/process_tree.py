@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
 PROC = Path("/proc")
+_ROUNDS = 20  # looks at a table that changes all the time, before we take what we have seen
 MARKER = "CI_TASKS_RUN"  # environment variable: the run (and the runs around it) that a process belongs to
 _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 
@@ -65,8 +66,14 @@ class Tree(Protocol):
     def begin(self, pid: int) -> None:
         """The program has been started, as the leader of a session of its own."""
 
-    def survivors(self) -> tuple[Process, ...]:
-        """The processes that are alive; dead orphans are reaped on the way. Asked only to end the tree."""
+    def reap(self) -> None:
+        """Take dead orphans from the process table, while the program runs."""
+
+    def survivors(self, number: signal.Signals | None = None) -> tuple[Process, ...]:
+        """The processes that are alive, the program first; each is sent the signal as soon as it is found.
+
+        To be asked only when the tree is to be ended.
+        """
 
     def close(self) -> None:
         """The tree has been dealt with."""
@@ -75,8 +82,7 @@ class Tree(Protocol):
 def new_tree() -> Tree:
     """The best that this machine can do."""
     if (PROC / "self" / "stat").exists():
-        _adopt_orphans(os.getpid())
-        return _ProcTree()
+        return _ProcTree(_adopters(os.getpid()))
     return _GroupTree()
 
 
@@ -85,20 +91,12 @@ def send(number: signal.Signals, processes: Iterable[Process]) -> None:
 
     It goes to their process groups: the kernel signals a group in one step, so a process that forks all
     the time can't slip a child past it. A group never spans sessions, so all its members are of one tree.
+    The order is kept: a program that is told first does not go on because its helper has ended.
     """
-    for group in {process.group for process in processes}:
+    for group in dict.fromkeys(process.group for process in processes):
         # Gone by itself, or another user's (sudo): the caller looks again and sees who is left.
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(group, number)
-
-
-def table() -> dict[int, Process]:
-    """All processes of this machine, as far as we may see them, by id."""
-    found = {}
-    for entry in os.listdir(PROC):  # noqa: PTH208 - names are enough, and there are hundreds
-        if entry.isdigit() and (process := _look(int(entry))):
-            found[process.pid] = process
-    return found
 
 
 def _read(pid: int, name: str) -> bytes:
@@ -110,8 +108,11 @@ def _read(pid: int, name: str) -> bytes:
         return b""
 
 
-def _look(pid: int) -> Process | None:
-    """One row of the table (proc_pid_stat(5)); the name may itself hold spaces and parentheses."""
+def look(pid: int) -> Process | None:
+    """The process as it is now (proc_pid_stat(5)), or None if there is none with this id.
+
+    Its name may itself hold spaces and parentheses.
+    """
     head, _, rest = _read(pid, "stat").rpartition(b")")
     fields = rest.split()
     if not fields:
@@ -130,15 +131,16 @@ def _look(pid: int) -> Process | None:
 
 
 @lru_cache(maxsize=1)
-def _adopt_orphans(_pid: int) -> None:
-    """Make this process (not a fork of it) the parent of its descendants' orphans.
+def _adopters(pid: int) -> frozenset[int]:
+    """Who becomes the parent of our descendants' orphans: this process, `pid`, which is made a subreaper.
 
-    Where a sandbox forbids it, orphans are found only by the sessions they were seen in.
+    Where a sandbox forbids that it is process 1; then only orphans that carry a mark are found.
     """
     import ctypes  # noqa: PLC0415 - 10 ms that only starting a program costs
 
     libc = ctypes.CDLL(None)
-    libc.prctl(_PR_SET_CHILD_SUBREAPER, *map(ctypes.c_ulong, (1, 0, 0, 0)))
+    failed = libc.prctl(_PR_SET_CHILD_SUBREAPER, *map(ctypes.c_ulong, (1, 0, 0, 0)))
+    return frozenset({pid, 1}) if failed else frozenset({pid})
 
 
 def _childless() -> bool:
@@ -158,12 +160,13 @@ class _ProcTree:
     be that one's, so the last to end takes it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, adopters: frozenset[int]) -> None:
+        self.adopters = adopters
         self._mark = secrets.token_hex(16)
         # A run inside a script of another run belongs to both.
         around = os.environ.get(MARKER)
         self.environment = {MARKER: f"{around}:{self._mark}" if around else self._mark}
-        self._main: int | None = None
+        self.main: int | None = None
         self.since: float = inf
         self.ending = False
         self._sessions: set[int] = set()
@@ -172,62 +175,70 @@ class _ProcTree:
     def begin(self, pid: int) -> None:
         """See Tree. Must be called before the program is reaped."""
         with _lock:
-            main = _look(pid)
+            main = look(pid)
             started = main.started if main else 0
-            self._main = pid
-            self._sessions.add(pid)
+            self.main = pid
+            self._sessions.add(pid)  # the program leads it
             self.since = min((tree.since for tree in _active), default=started)
             _active.append(self)
 
-    def survivors(self) -> tuple[Process, ...]:
+    def reap(self) -> None:
+        """See Tree. Stops at a dead child that somebody else waits for."""
+        with _lock, suppress(ChildProcessError):
+            while dead := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+                process = look(dead.si_pid)
+                if process is None or not self._is_dead_orphan(process):
+                    return
+                os.waitpid(process.pid, 0)
+
+    def survivors(self, number: signal.Signals | None = None) -> tuple[Process, ...]:
         """See Tree."""
-        if _childless():
-            return ()
-        with _lock:
-            self.ending = True
-            now = table()
-            mine = self._with_descendants(now, [found for found in now.values() if self._is_root(found)])
-            self._sessions.update(found.session for found in mine)
-            self._seen.update((found.pid, found.started) for found in mine)
-        return tuple(found for found in mine if found.alive)
+        self.ending = True
+        found: list[Process] = []
+        for _ in range(_ROUNDS):
+            with _lock:
+                if len(self.adopters) == 1 and _childless():
+                    return ()
+                look_round = _Round(self)
+                found = look_round.find(number)
+            if found or not look_round.unsure:
+                break
+        return tuple(sorted(found, key=lambda process: (process.pid != self.main, process.started)))
 
     def close(self) -> None:
         """See Tree."""
         with _lock, suppress(ValueError):
             _active.remove(self)
 
-    @staticmethod
-    def _with_descendants(now: Mapping[int, Process], roots: list[Process]) -> list[Process]:
-        children: dict[int, list[Process]] = {}
-        for process in now.values():
-            children.setdefault(process.parent, []).append(process)
-        found = {process.pid: process for process in roots}
-        left = list(roots)
-        while left:
-            for child in children.get(left.pop().pid, ()):
-                if child.pid not in found:
-                    found[child.pid] = child
-                    left.append(child)
-        return list(found.values())
+    def note(self, process: Process) -> None:
+        """Remember that it is of this tree: its parent, which shows that, may end at any time."""
+        self._sessions.add(process.session)
+        self._seen.add((process.pid, process.started))
 
-    def _is_root(self, process: Process) -> bool:
-        if process.pid == self._main:
-            return process.pid in _registered
-        if process.parent == os.getpid():
-            return self._owns_child(process)
-        return self._knows(process)
+    def has_seen(self, process: Process) -> bool:
+        """True if it has been noted."""
+        return (process.pid, process.started) in self._seen
 
-    def _knows(self, process: Process) -> bool:
-        return process.session in self._sessions or (process.pid, process.started) in self._seen
+    def _is_dead_orphan(self, process: Process) -> bool:
+        """True for one that nobody but us will reap: of this tree or another, that makes no difference."""
+        return (
+            not process.alive
+            and process.pid not in _registered
+            and process.session != os.getsid(0)
+            and (process.started >= self.since or self.has_seen(process))
+        )
 
-    def _owns_child(self, process: Process) -> bool:
-        """True for an orphan of the tree among our children. Processes can't join our session: none of it is."""
-        if process.pid in _registered or process.session == os.getsid(0):
+    def reap_if_dead(self, process: Process) -> bool:
+        """Reap a child of ours if it is a dead orphan."""
+        if not self._is_dead_orphan(process):
             return False
-        if not process.alive:
-            if process.started >= self.since or self._knows(process):
-                with suppress(ChildProcessError):
-                    os.waitpid(process.pid, os.WNOHANG)
+        with suppress(ChildProcessError):
+            os.waitpid(process.pid, os.WNOHANG)
+        return True
+
+    def owns_child(self, process: Process) -> bool:
+        """True for a living orphan of the tree. What is in our session never is: it can't be joined."""
+        if not process.alive or process.pid in _registered or process.session == os.getsid(0):
             return False
         others = [tree for tree in _active if tree is not self]
         marks = _read(process.pid, "environ")
@@ -235,11 +246,64 @@ class _ProcTree:
             return True
         if any(tree.claims(process, marks) for tree in others):
             return False
-        return process.started >= self.since and all(tree.ending for tree in others)
+        ours = process.parent == os.getpid() and process.started >= self.since
+        return ours and all(tree.ending for tree in others)
 
     def claims(self, process: Process, marks: bytes) -> bool:
         """True if this orphan, with that environment, is of this tree for certain."""
-        return self._knows(process) or self._mark.encode() in marks
+        return self.has_seen(process) or process.session in self._sessions or self._mark.encode() in marks
+
+
+class _Round:
+    """One look at all processes, from the newest to the oldest, so that short-lived ones are met alive."""
+
+    def __init__(self, tree: _ProcTree) -> None:
+        self._tree = tree
+        self._verdicts: dict[int, bool] = {}
+        self.unsure = False  # somebody died while we looked: it may have had a child that we did not see
+
+    def find(self, number: signal.Signals | None) -> list[Process]:
+        """The living processes of the tree; each is sent the signal at once, the program first."""
+        found = []
+        entries = os.listdir(PROC)  # noqa: PTH208 - names are enough, and there are hundreds
+        pids = sorted(map(int, filter(str.isdigit, entries)), reverse=True)
+        for pid in sorted(pids, key=lambda pid: pid != self._tree.main):
+            process = look(pid)
+            if process is None or not self._is_mine(process):
+                continue
+            self._tree.note(process)
+            if process.alive:
+                found.append(process)
+                if number is not None:
+                    send(number, [process])
+        return found
+
+    def _is_mine(self, process: Process) -> bool:
+        """Climb from parent to parent until one is known."""
+        way: list[int] = []
+        at: Process | None = process
+        verdict: bool | None = None
+        while at is not None and verdict is None:
+            way.append(at.pid)
+            known = self._verdicts.get(at.pid)
+            verdict = self._judge(at) if known is None else known
+            if verdict is None and at.parent:
+                at = look(at.parent)
+                self.unsure = self.unsure or at is None
+            elif verdict is None:
+                verdict = False
+        self._verdicts.update(dict.fromkeys(way, bool(verdict)))
+        return bool(verdict)
+
+    def _judge(self, process: Process) -> bool | None:
+        """Of the tree or not, as far as the process itself shows it."""
+        if process.pid == self._tree.main:
+            return process.pid in _registered
+        if process.parent in self._tree.adopters:
+            if self._tree.reap_if_dead(process):
+                self.unsure = True
+            return self._tree.owns_child(process)
+        return True if self._tree.has_seen(process) else None
 
 
 class _GroupTree:
@@ -253,10 +317,13 @@ class _GroupTree:
         """See Tree."""
         self._group = pid
 
-    def survivors(self) -> tuple[Process, ...]:
+    def reap(self) -> None:
+        """See Tree. Process 1 does it."""
+
+    def survivors(self, number: signal.Signals | None = None) -> tuple[Process, ...]:
         """See Tree. One entry stands for the whole group."""
         try:
-            os.killpg(self._group, 0)
+            os.killpg(self._group, number or 0)
         except (ProcessLookupError, PermissionError):  # macOS: no permission for a group of dead ones
             return ()
         group = self._group

@@ -10,7 +10,8 @@ from ci_tasks.core.errors import RefusedError, UsageError, nearest
 from ci_tasks.core.git_failures import without_user_info
 from ci_tasks.core.git_objects import ObjectDatabase
 from ci_tasks.core.git_store import PrivateStore
-from ci_tasks.core.origin import OwnOrigin, RemoteOrigin
+from ci_tasks.core.origin import OwnOrigin
+from ci_tasks.core.remote_origin import RemoteOrigin
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -64,7 +64,7 @@ def _number(text: str) -> int | float:
         if _DECIMAL.fullmatch(text) and repr(float(text)) == text:
             return float(text)
     raise ScalarError(
-        "as a number it would not be kept as it is written: quote it, or write it in decimal as it is printed"
+        "read as a number, this would not stay as it is written (1.50 would become 1.5): quote it"
     )
 
 

@@ -79,8 +79,9 @@ def deploy(checkout: Checkout, request: Request, *, environ: Mapping[str, str]) 
     clock = conclude.Clock()
     reading = facts.gather(checkout, request, environ=environ)
     made = _agreed(reading, plan(reading.facts))
-    _say_plan(made)
     try:
+        _refuse(made)
+        _say_plan(made)
         course = _run(checkout, reading, made) if made.to_do else None
     except CiTasksError as error:
         conclude.keep(checkout, conclude.of_error(reading.facts, made, error, clock), environ)
@@ -105,7 +106,6 @@ def _agreed(reading: Reading, made: Plan) -> Plan:
 
 
 def _run(checkout: Checkout, reading: Reading, made: Plan) -> Course:
-    _refuse(made)
     for fact, planned in zip(reading.facts.scripts, made.scripts, strict=True):
         if planned.mode == Mode.EXECUTE.value:
             require_startable(fact.script, checkout.root, child_environment({}))
@@ -146,8 +146,8 @@ def _say_plan(made: Plan) -> None:
     where = ", ".join(region.region for region in made.to_do if region.region)
     place = f"{made.environment}: {where}" if where else made.environment
     if not made.to_do:
-        console.progress(f"{name}{made.version}{newest} is live in {made.environment} already.")
-    elif made.is_rehearsal:
+        return
+    if made.is_rehearsal:
         console.progress(
             f"Rehearsing {name}{made.version}{newest} for {place}: "
             "nothing is executed for real, claimed or recorded."

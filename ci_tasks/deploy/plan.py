@@ -85,14 +85,14 @@ def _region(facts: Facts, region: str | None, *, rehearsal: bool) -> PlannedRegi
 
 
 def _script(facts: Facts, fact: ScriptFact, *, rehearsal: bool) -> PlannedScript:
-    mode = fact.decision.mode
+    mode, decided_by = fact.decision.mode, fact.decision.variable
     if rehearsal and mode is Mode.EXECUTE:
-        mode = Mode.DRY_RUN
+        mode, decided_by = Mode.DRY_RUN, "the rehearsal"
     return PlannedScript(
         script_id=fact.script.script_id,
         script_path=fact.script.script_path,
         mode=mode.value,
-        decided_by=fact.decision.variable,
+        decided_by=decided_by,
         timeout=facts.rules.timeout,
     )
 

@@ -70,7 +70,16 @@ def run_scripts(
     for fact, planned in zip(stage.facts.scripts, plan.scripts, strict=True):
         mode = Mode(planned.mode)
         stage.say(f"{prefix}{planned.script_id}: {_announcement(mode, planned.decided_by)}")
-        result = _run_one(stage, fact.script, mode, environment, prefix=prefix, stop=stop, run=run)
+        result = _run_one(
+            stage,
+            fact.script,
+            mode,
+            environment,
+            decided_by=planned.decided_by,
+            prefix=prefix,
+            stop=stop,
+            run=run,
+        )
         if result is None:
             break
         run.scripts.append(result)
@@ -90,6 +99,7 @@ def _run_one(
     mode: Mode,
     environment: dict[str, str],
     *,
+    decided_by: str | None,
     prefix: str,
     stop: StopRequest,
     run: RegionRun,
@@ -107,6 +117,7 @@ def _run_one(
             on_line=lambda line: stage.say(f"{prefix}{name} | {line}"),
             redactor=stage.redactor,
             stop=stop,
+            decided_by=decided_by,
         )
     except CiTasksError as error:
         run.ended_by = error.what
@@ -116,7 +127,7 @@ def _run_one(
 
 def _announcement(mode: Mode, decided_by: str | None) -> str:
     return (
-        "starts" if mode is Mode.EXECUTE else f"mode {mode.value}, decided by {decided_by or 'the rehearsal'}"
+        "starts" if mode is Mode.EXECUTE else f"mode {mode.value}, decided by {decided_by}"
     )
 
 
@@ -124,7 +135,11 @@ def _say_end(stage: Stage, prefix: str, result: ScriptResult) -> None:
     words = {
         ScriptStatus.SUCCESS: "succeeded",
         ScriptStatus.SKIPPED: "skipped",
-        ScriptStatus.FAILED: f"FAILED with exit status {result.exit_status}",
+        ScriptStatus.FAILED: (
+            "FAILED without being run"
+            if result.exit_status is None
+            else f"FAILED with exit status {result.exit_status}"
+        ),
         ScriptStatus.TIMED_OUT: "TIMED OUT",
         ScriptStatus.CANCELLED: "was stopped",
     }

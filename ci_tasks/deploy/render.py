@@ -66,6 +66,9 @@ def result_text(result: Result) -> str:
     """What a deployment prints at its end: the report."""
     if result.conclusion is None:
         return plan_text(result.plan)
+    if not result.plan.to_do:
+        newest = ", the newest release," if result.plan.is_newest else ""
+        return f"Nothing to do: {result.plan.version_tag}{newest} is live in {result.plan.environment} already."
     text = as_text(result.conclusion.report).rstrip("\n")
     path = result.conclusion.path
     return f"{text}\n\nReport: {path}" if path else text

@@ -61,11 +61,13 @@ class Layers:
 
     def regions(self, environment: str, subproject: str = "") -> tuple[str, ...]:
         """The environment's `regions:`, else its folders that have a `config.yml`, by name."""
+        self._refuse_bad_rules(environment, subproject)
         return self._regions(environment, subproject, self._merged(environment, None, subproject))
 
     def rules(self, environment: str, subproject: str = "") -> Rules:
         """The rules of an environment. Ask the layers of the pipeline checkout for them."""
         self._refuse_strays(subproject)
+        self._refuse_bad_rules(environment, subproject)
         merged = self._merged(environment, None, subproject)
         given = read_rules(merged.values)
         return Rules(
@@ -83,7 +85,8 @@ class Layers:
     def resolve(self, environment: str, region: str | None = None, subproject: str = "") -> Resolved:
         """The values for a region. A region without a folder here has the environment's values.
 
-        Whether the environment has that region is a rule: `rules().regions`, of the pipeline checkout.
+        Whether the environment has that region is a rule: `rules().regions`, of the pipeline checkout. What
+        is wrong with the rules in these files does not matter here, as nobody reads them.
         """
         merged = self._merged(environment, region, subproject)
         values = merged.values
@@ -156,7 +159,7 @@ class Layers:
         _raise_all(
             found.problem
             for found in self._reading.found
-            if not found.is_stray
+            if not (found.is_stray or found.is_rule)
             and found.place.subproject in {"", subproject}
             and found.place.environment in {None, environment}
             and found.place.region in {None, region}
@@ -170,6 +173,16 @@ class Layers:
             found.problem
             for found in self._reading.found
             if found.is_stray and found.place.subproject in {"", subproject}
+        )
+
+    def _refuse_bad_rules(self, environment: str, subproject: str) -> None:
+        """In the files of regions too: a rule that stands where it isn't read would be no rule."""
+        _raise_all(
+            found.problem
+            for found in self._reading.found
+            if found.is_rule
+            and found.place.subproject in {"", subproject}
+            and found.place.environment in {None, environment}
         )
 
     def _refuse_missing(self, environment: str, subproject: str) -> None:

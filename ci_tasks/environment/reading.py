@@ -20,11 +20,15 @@ _DEEPEST = 3  # environments/<environment>/<region>/config.yml
 
 @dataclass(frozen=True)
 class Found:
-    """A problem, and the place whose users it concerns; a stray is a folder that is no environment."""
+    """A problem, and the place whose users it concerns.
+
+    A stray is a folder that is no environment; a rule's problem concerns nobody who only wants values.
+    """
 
     problem: Problem
     place: Place
     is_stray: bool = False
+    is_rule: bool = False
 
 
 @dataclass(frozen=True)
@@ -114,4 +118,4 @@ def _parse(reading: Reading, path: str, data: bytes, place: Place) -> None:
     reading.documents[place] = document
     for key, reason in problems_of(document.value, place.config_type):
         problem = Problem(path=path, line=document.line(*key), what=f"{shown(key)}: {reason}")
-        reading.found.append(Found(problem, place))
+        reading.found.append(Found(problem, place, is_rule=key[0] not in {"env", "providers"}))

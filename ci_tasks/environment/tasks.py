@@ -16,9 +16,9 @@ def list_environments(_: Context, subproject: str = option(SUBPROJECT)) -> Answe
 
     Example: inv env.list --subproject api
     """
-    from ci_tasks.core.checkout import Checkout  # noqa: PLC0415 - a face starts fast
-    from ci_tasks.environment.render import render_list  # noqa: PLC0415 - likewise
-    from ci_tasks.environment.view import list_configurations  # noqa: PLC0415 - likewise
+    from ci_tasks.core.checkout import Checkout
+    from ci_tasks.environment.render import render_list
+    from ci_tasks.environment.view import list_configurations
 
     listed = list_configurations(Checkout.open(), subproject)
     return Answer(listed, lambda: render_list(listed))
@@ -30,7 +30,7 @@ def show(
     env: str = option("environment, such as staging", required=True),
     region: str = option("region, such as us-east"),
     subproject: str = option(SUBPROJECT),
-    origins: bool = flag("say which file each key is from"),  # noqa: FBT001 - the wrapper passes it by name
+    origins: bool = flag("say which file each key is from"),
 ) -> Answer:
     """Show the merged configuration of an environment.
 
@@ -39,9 +39,9 @@ def show(
 
     Example: inv env.show --env staging --region us-east --origins
     """
-    from ci_tasks.core.checkout import Checkout  # noqa: PLC0415 - a face starts fast
-    from ci_tasks.environment.render import render_shown  # noqa: PLC0415 - likewise
-    from ci_tasks.environment.view import show_configuration  # noqa: PLC0415 - likewise
+    from ci_tasks.core.checkout import Checkout
+    from ci_tasks.environment.render import render_shown
+    from ci_tasks.environment.view import show_configuration
 
     shown = show_configuration(
         Checkout.open(), environment=env, region=region, subproject=subproject, origins=origins
@@ -58,9 +58,9 @@ def check(_: Context) -> Answer:
 
     Example: inv env.check
     """
-    from ci_tasks.core.checkout import Checkout  # noqa: PLC0415 - a face starts fast
-    from ci_tasks.environment.render import render_checked  # noqa: PLC0415 - likewise
-    from ci_tasks.environment.view import check_configuration  # noqa: PLC0415 - likewise
+    from ci_tasks.core.checkout import Checkout
+    from ci_tasks.environment.render import render_checked
+    from ci_tasks.environment.view import check_configuration
 
     checked = check_configuration(Checkout.open())
     return Answer(

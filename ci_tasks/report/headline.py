@@ -76,7 +76,7 @@ def _success(report: PipelineReport) -> str:
     if names:
         place += f": {_listed(names)}"
     if report.regions and all(result.status is RegionStatus.UNCHANGED for result in report.regions):
-        return f"{name} was live before, nothing was done in {place}"
+        return f"{name} is live already in {place}; nothing was to be done"
     again = " again" if report.pipeline_type is PipelineType.POST_RELEASE else ""
     return f"{name} is live{again} in {place}"
 

@@ -11,7 +11,7 @@ from msgspec.structs import force_setattr, replace
 
 from ci_tasks.core.entity import Entity
 from ci_tasks.core.errors import ExitCode
-from ci_tasks.report.names import (  # noqa: TC001 - msgspec resolves the annotations at run time
+from ci_tasks.report.names import (
     LinkType,
     PipelineType,
     RegionStatus,

@@ -67,6 +67,9 @@ def _place(result: RegionResult) -> str:
 
 
 def _took(result: RegionResult) -> str:
+    """How long its scripts took; without scripts, the time between the two moments."""
+    if result.scripts:
+        return span(sum(line.seconds for line in result.scripts))
     if not (result.started_at and result.completed_at):
         return "-"
     return span(max(0.0, (result.completed_at - result.started_at).total_seconds()))

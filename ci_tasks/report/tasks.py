@@ -8,7 +8,7 @@ from ci_tasks.report.names import Format
 
 @task(default=True)
 def show(
-    c: Context,  # noqa: ARG001 - Invoke hands it to every task
+    c: Context,
     format: Format | None = option("how to show it", choices=Format),  # noqa: A002 - the option's name
 ) -> Answer:
     """Show the last report.
@@ -17,9 +17,9 @@ def show(
 
     inv report.show --format markdown
     """
-    from ci_tasks.core.checkout import Checkout  # noqa: PLC0415 - a face starts fast
-    from ci_tasks.report.read import last  # noqa: PLC0415 - likewise
-    from ci_tasks.report.render import rendered  # noqa: PLC0415 - likewise
+    from ci_tasks.core.checkout import Checkout
+    from ci_tasks.report.read import last
+    from ci_tasks.report.render import rendered
 
     checkout = Checkout.open()
     report = last(checkout.root / checkout.settings.reports)

@@ -42,15 +42,25 @@ def _blocks(report: PipelineReport) -> Iterator[str]:
         yield "\n".join(_wrapped(line) for line in lines(report.summary, most=SUMMARY_LINES))
     if report.regions:
         yield _table(REGION_COLUMNS, region_rows(report))
-    if scripts := script_rows(report):
+    scripts = script_rows(report)
+    if scripts and not _went_plainly(report):
         yield _table(SCRIPT_COLUMNS, scripts)
     if report.notices:
-        yield "\n".join(_wrapped(f"warning: {notice}", indent="  ") for notice in report.notices)
+        yield "\n".join(_wrapped(f"note: {notice}", indent="  ") for notice in report.notices)
     yield _facts(report)
     if report.status is not ReportStatus.SUCCESS and report.logs:
         yield _last_lines(report)
     if next_lines := [*commands(report), *_places(report)]:
         yield "\n".join(["Next:", *(f"  {one_line(line, limit=2000)}" for line in next_lines)])
+
+
+def _went_plainly(report: PipelineReport) -> bool:
+    """True where every script ran and succeeded: who watched has seen it, and the JSON has it."""
+    return all(
+        (line.mode, line.status) == ("EXECUTE", "SUCCESS")
+        for result in report.regions
+        for line in result.scripts
+    )
 
 
 def _facts(report: PipelineReport) -> str:

@@ -71,7 +71,7 @@ def _comments(text: str) -> Iterator[tuple[int, str, str]]:
     for number, line in enumerate(text.split("\n"), start=1):
         if (number == 1 and line.startswith("#!")) or not line.strip():
             continue
-        comment = _COMMENT.fullmatch(line.rstrip("\r"))
+        comment = _COMMENT.fullmatch(line)
         if comment is None:
             return
         yield number, comment["marker"], comment["text"]

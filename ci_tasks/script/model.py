@@ -7,7 +7,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from ci_tasks.core.entity import Entity
-from ci_tasks.script.names import (  # noqa: TC001 - msgspec reads the annotations at run time
+from ci_tasks.script.names import (
     Category,
     Mode,
     ScriptStatus,

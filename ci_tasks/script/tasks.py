@@ -10,7 +10,7 @@ FOLDERS = tuple(category.folder for category in Category)
 
 @task(name="list")
 def list_(
-    c: Context,  # noqa: ARG001 - Invoke hands it to every task
+    c: Context,
     category: str | None = option("only this category", choices=FOLDERS),
     subproject: str | None = option("only what this subproject would run"),
 ) -> Answer:
@@ -20,9 +20,9 @@ def list_(
 
     inv script.list --category deployment
     """
-    from ci_tasks.core.checkout import Checkout  # noqa: PLC0415 - a face starts fast
-    from ci_tasks.script.command import listed  # noqa: PLC0415 - likewise
-    from ci_tasks.script.render import scripts_text  # noqa: PLC0415 - likewise
+    from ci_tasks.core.checkout import Checkout
+    from ci_tasks.script.command import listed
+    from ci_tasks.script.render import scripts_text
 
     answer = listed(Checkout.open(), Category.parse(category) if category else None, subproject)
     return Answer(answer, lambda: scripts_text(answer))
@@ -30,11 +30,9 @@ def list_(
 
 @task(changes=True)
 def run(
-    c: Context,  # noqa: ARG001 - Invoke hands it to every task
+    c: Context,
     script: str = argument("<category>/<name>, such as deployment/smoke"),
-    mode: Mode | None = option(  # noqa: B008 - this is how an option is declared
-        "how to run it; beats every variable", choices=Mode
-    ),
+    mode: Mode | None = option("how to run it; beats every variable", choices=Mode),
     subproject: str | None = option("the subproject whose own script wins over the root's"),
 ) -> Answer:
     """Run one script of this checkout.
@@ -45,12 +43,12 @@ def run(
 
     inv script.run deployment/smoke --mode DRY_RUN
     """
-    import os  # noqa: PLC0415 - a face starts fast
+    import os
 
-    from ci_tasks.core import console  # noqa: PLC0415 - likewise
-    from ci_tasks.core.checkout import Checkout  # noqa: PLC0415 - likewise
-    from ci_tasks.script.command import performed, prepared  # noqa: PLC0415 - likewise
-    from ci_tasks.script.render import EXIT_CODES, result_text  # noqa: PLC0415 - likewise
+    from ci_tasks.core import console
+    from ci_tasks.core.checkout import Checkout
+    from ci_tasks.script.command import performed, prepared
+    from ci_tasks.script.render import EXIT_CODES, result_text
 
     checkout = Checkout.open()
     turn = prepared(checkout, script, mode=mode, subproject=subproject, environ=os.environ)
@@ -64,7 +62,7 @@ def run(
 
 @task
 def check(
-    c: Context,  # noqa: ARG001 - Invoke hands it to every task
+    c: Context,
     subproject: str | None = option("only this subproject's own scripts"),
 ) -> Answer:
     """Check all scripts against the rules.
@@ -74,9 +72,9 @@ def check(
 
     inv script.check
     """
-    from ci_tasks.core.checkout import Checkout  # noqa: PLC0415 - a face starts fast
-    from ci_tasks.script.command import checked  # noqa: PLC0415 - likewise
-    from ci_tasks.script.render import check_code, check_text  # noqa: PLC0415 - likewise
+    from ci_tasks.core.checkout import Checkout
+    from ci_tasks.script.command import checked
+    from ci_tasks.script.render import check_code, check_text
 
     report = checked(Checkout.open(), subproject)
     return Answer(report, lambda: check_text(report), check_code(report))

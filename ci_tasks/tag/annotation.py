@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from ci_tasks.core.command_line import typed
 from ci_tasks.core.entity import canonical_json
 from ci_tasks.core.errors import ConflictError, RefusedError
 from ci_tasks.tag import ledger as ledgers
@@ -20,6 +21,14 @@ SHRINK_ABOVE = 256 * 1024
 REFUSE_ABOVE = 1024 * 1024
 SEPARATOR = "---"
 
+
+class _AnyForm(msgspec.Struct):
+    """What every form of the header has, also one that is newer than this program."""
+
+    schema: int
+
+
+_any_form = msgspec.json.Decoder(_AnyForm)
 _header = msgspec.json.Decoder(Header)
 _record = msgspec.json.Decoder(Deployment)
 
@@ -33,25 +42,37 @@ def write(ledger: ledgers.Ledger) -> tuple[str, bool]:
 
     Raises RefusedError above 1 MiB.
     """
-    text = _text(ledger)
-    shrunk = False
-    if len(text) > SHRINK_ABOVE:
-        shrunk = True
-        closed = list(ledger.closed)
-        size = len(text)
-        for index in reversed(range(len(closed))):
-            before = len(canonical_json(closed[index]))
-            closed[index] = ledgers.shrink(closed[index])
-            size -= before - len(canonical_json(closed[index]))
-            if size <= SHRINK_ABOVE:
-                break
-        text = _text(msgspec.structs.replace(ledger, closed=tuple(closed)))
+    fitting = fit(ledger)
+    text = _text(fitting)
     if len(text) > REFUSE_ABOVE:
+        header = ledger.header
+        option = f" --subproject {header.subproject}" if header.subproject else ""
         raise RefusedError(
-            f"The ledger of {_name(ledger.header)} is larger than 1 MiB ({len(text)} bytes).",
+            f"The ledger of {_name(header)} would be larger than 1 MiB ({len(text)} bytes).",
             unchanged="Nothing was written.",
+            details=["Records leave it 30 days after their end, as soon as there are 50 newer ones."],
+            next_step=typed(f"deploy.history --env {header.environment}{option}"),
         )
-    return text.decode(), shrunk
+    return text.decode(), fitting is not ledger
+
+
+def fit(ledger: ledgers.Ledger) -> ledgers.Ledger:
+    """The same ledger where its text fits 256 KiB; else one whose oldest closed records are shrunk."""
+    size = len(_text(ledger))
+    if size <= SHRINK_ABOVE:
+        return ledger
+    closed = list(ledger.closed)
+    changed = False
+    for index, record in reversed(list(enumerate(closed))):
+        shrunk = ledgers.shrink(record)
+        saved = len(canonical_json(record)) - len(canonical_json(shrunk))
+        if saved > 0:
+            closed[index] = shrunk
+            changed = True
+            size -= saved
+        if size <= SHRINK_ABOVE:
+            break
+    return msgspec.structs.replace(ledger, closed=tuple(closed)) if changed else ledger
 
 
 def _text(ledger: ledgers.Ledger) -> bytes:
@@ -78,8 +99,8 @@ def _prose(ledger: ledgers.Ledger) -> list[str]:
     for record in ledger.open:
         where = f" in {record.region}" if record.region else ""
         state = "running" if record.status is DeploymentStatus.RUNNING else "waiting"
-        lines.append(f"{state}: {record.version}{where}, by {_plain(record.triggered_by)}, {record.deployment_id}")
-    return [line.rstrip() for line in lines]
+        lines.append(f"{state}: {record.version}{where}, by {record.triggered_by}, {record.deployment_id}")
+    return [_plain(line).rstrip() for line in lines]
 
 
 def _live_line(live: Live) -> str:
@@ -87,11 +108,12 @@ def _live_line(live: Live) -> str:
         text = "nothing succeeded yet"
     else:
         since = f"{live.since:%Y-%m-%d %H:%M:%S} UTC" if live.since else "?"
-        text = f"{live.version}  since {since}  by {_plain(live.triggered_by or '?')}"
+        text = f"{live.version}  since {since}  by {live.triggered_by or '?'}"
     return f"{text}  UNCERTAIN: {live.attempted} broke off half-way" if live.uncertain else text
 
 
 def _plain(text: str) -> str:
+    """One line, whatever people are called: it can't end before its time, and no terminal obeys it."""
     return "".join(char if char.isprintable() else "?" for char in text)
 
 
@@ -105,7 +127,7 @@ def read(message: str, *, name: str, is_summary: bool = False) -> ledgers.Ledger
         documents = [line for line in body.split("\n") if line]
         header = _header_of(documents[0], name)
         records = tuple(_records(documents[1:], is_summary=is_summary))
-    except (ValueError, IndexError) as error:  # msgspec's and Unicode's errors are ValueErrors
+    except (ValueError, IndexError, RecursionError) as error:  # msgspec's DecodeError is a ValueError
         raise UnreadableLedgerError(
             f"The ledger in {name} can't be read: {_cause(error)}.",
             unchanged="Nothing was changed: what can't be read is never written over.",
@@ -132,17 +154,21 @@ def _records(documents: list[str], *, is_summary: bool) -> Iterator[Deployment]:
 
 
 def _header_of(document: str, name: str) -> Header:
-    schema = msgspec.json.decode(document).get("schema")
-    if isinstance(schema, int) and schema > SCHEMA:
+    schema = _any_form.decode(document).schema
+    if schema > SCHEMA:
         raise UnreadableLedgerError(
             f"The ledger in {name} was written by a newer ci-tasks (form {schema}, this one knows {SCHEMA}).",
             unchanged="Nothing was changed.",
             next_step="pip install --upgrade ci-tasks",
         )
+    if schema < SCHEMA:
+        raise msgspec.ValidationError(f"there is no form {schema}")
     return _header.decode(document)
 
 
 def _cause(error: Exception) -> str:
     if isinstance(error, msgspec.MsgspecError):
         return str(error)
+    if isinstance(error, RecursionError):
+        return "its JSON is nested too deeply"
     return "there is no ledger in its message"

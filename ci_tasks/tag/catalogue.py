@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from ci_tasks.core.entity import Entity
+from ci_tasks.core.origin import MovedError
 from ci_tasks.tag import tag_object
 from ci_tasks.tag.grammar import EnvironmentTag
 from ci_tasks.tag.model import GitTag
@@ -17,7 +19,8 @@ if TYPE_CHECKING:
     from ci_tasks.tag.grammar import Tag
     from ci_tasks.tag.store import Listing, TagStore
 
-_ORDER = {TagType.ENVIRONMENT: 0, TagType.VERSION: 1, TagType.STATE: 1}
+READINGS = 5
+"""How often everything is read again because a tag moved between its listing and its reading."""
 
 
 class TagList(Entity, frozen=True, kw_only=True):
@@ -25,6 +28,17 @@ class TagList(Entity, frozen=True, kw_only=True):
 
     tags: list[GitTag]
     foreign: list[str]
+
+
+def current(store: TagStore, *, subproject: str | None, tag_type: TagType | None) -> TagList:
+    """What `catalogue` says of the remote as it is now; a tag that moves meanwhile is read again.
+
+    Raises MovedError where tags moved during each of the readings.
+    """
+    for _ in range(READINGS - 1):
+        with contextlib.suppress(MovedError):
+            return catalogue(store, store.listing(subproject), subproject=subproject, tag_type=tag_type)
+    return catalogue(store, store.listing(subproject), subproject=subproject, tag_type=tag_type)
 
 
 def catalogue(
@@ -39,8 +53,8 @@ def catalogue(
         for tag, ref in listing.tags()
         if subproject in (None, tag.subproject) and tag_type in (None, tag.tag_type)
     ]
-    objects = store.origin.objects([ref for _, ref in wanted])
-    tags = [_git_tag(tag, ref, objects[ref.object_id]) for tag, ref in _sorted(store, wanted)]
+    objects = store.origin.objects([ref for _, ref in wanted if ref.peeled])
+    tags = [_git_tag(tag, ref, objects.get(ref.object_id)) for tag, ref in _sorted(store, wanted)]
     return TagList(tags=tags, foreign=sorted(listing.foreign()))
 
 
@@ -73,8 +87,9 @@ class _Descending:
         return hash(self.value)
 
 
-def _git_tag(tag: Tag, ref: RemoteRef, obj: RawObject) -> GitTag:
-    content = tag_object.read(obj.data) if obj.kind == "tag" else None
+def _git_tag(tag: Tag, ref: RemoteRef, obj: RawObject | None) -> GitTag:
+    """The entity; a lightweight tag has no object of its own (None), so nobody created it at any time."""
+    content = tag_object.read(obj.data) if obj else None
     return GitTag(
         tag_id=ref.object_id,
         tag_name=str(tag),

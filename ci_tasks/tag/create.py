@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from shlex import quote
 from typing import TYPE_CHECKING
 
+from ci_tasks.core import console
 from ci_tasks.core.command_line import typed
 from ci_tasks.core.entity import Entity
 from ci_tasks.core.errors import ConflictError, RefusedError
@@ -13,9 +15,10 @@ from ci_tasks.tag import subproject as subprojects
 from ci_tasks.tag import tag_object
 from ci_tasks.tag.clock import utc_now
 from ci_tasks.tag.grammar import Grammar, VersionTag, parse_version, ref_of
+from ci_tasks.tag.local import stale_note
 from ci_tasks.tag.model import GitTag
 from ci_tasks.tag.names import TagType
-from ci_tasks.tag.store import TagStore, push_error
+from ci_tasks.tag.store import TagStore, next_patch, push_error
 
 if TYPE_CHECKING:
     from ci_tasks.core.checkout import Checkout
@@ -63,6 +66,9 @@ def create(checkout: Checkout, wanted: NewVersion) -> CreatedTag:
     grammar.parse(str(tag))
     existing = listing.refs.get(str(tag))
     if existing is not None:
+        note = stale_note(checkout, tag, existing)
+        if note:
+            console.warn(note)
         return _existing(store, tag, existing, commit)
     _refuse(checkout, listing, tag, commit, wanted)
     return _push(checkout, store, tag, commit, wanted)
@@ -74,7 +80,7 @@ def _refuse(checkout: Checkout, listing: Listing, tag: VersionTag, commit: str, 
         raise RefusedError(
             f"git can't keep the tags {clash} and {tag} side by side: one is a folder of the other's name.",
             unchanged="Nothing was changed.",
-            next_step=f"git ls-remote {checkout.origin.address} 'refs/tags/{clash}'",
+            next_step=f"git ls-remote {quote(checkout.origin.address)} {quote(ref_of(clash))}",
         )
     if wanted.unpublished or checkout.origin.is_self:
         return
@@ -93,7 +99,7 @@ def _push(
 ) -> CreatedTag:
     identity = checkout.repository.identity()
     now = utc_now()
-    message = (wanted.message or "").strip() or str(tag).replace("/v", " v")
+    message = (wanted.message or "").strip() or f"{tag.subproject} {tag.version}".strip()
     object_id = checkout.origin.write_tag(
         tag_object.build(
             commit=commit,
@@ -124,26 +130,35 @@ def _push(
         refs = checkout.origin.refs(ref_of(tag))
         if refs:
             return _existing(store, tag, refs[0], commit)
-    option = f" --subproject {tag.subproject}" if tag.subproject else ""
+    is_burned = outcome.reason is NotApplied.DECLINED and "immutable release" in outcome.message
     raise push_error(
         outcome,
         what=f"create {tag}",
         unchanged="The tag was not created.",
-        later=typed(f"tag.create --version {tag.version}{option} --commit {commit}"),
+        later=next_patch(tag) if is_burned else _same_again(tag, commit, wanted),
     )
+
+
+def _same_again(tag: VersionTag, commit: str, wanted: NewVersion) -> str:
+    """The line that asks for the same tag on the same commit."""
+    words = [f"tag.create --version {tag.version}"]
+    words += [f"--subproject {tag.subproject}"] if tag.subproject else []
+    words.append(f"--commit {commit}")
+    if wanted.unpublished:
+        words.append("--unpublished")
+    if wanted.message and wanted.message.isprintable():
+        words.append(f"--message {quote(wanted.message)}")
+    return typed(" ".join(words))
 
 
 def _existing(store: TagStore, tag: VersionTag, ref: RemoteRef, commit: str) -> CreatedTag:
     """The tag that is there, if it is the one that was asked for."""
-    following = f"v{tag.version.major}.{tag.version.minor}.{tag.version.patch + 1}"
-    option = f" --subproject {tag.subproject}" if tag.subproject else ""
-    next_step = typed(f"tag.create --version {following}{option}")
     if ref.peeled is None or ref.peeled != commit:
         where = f"on {ref.peeled[:12]}, not on {commit[:12]}" if ref.peeled else "as a lightweight tag"
         raise ConflictError(
             f"{tag} exists already, {where}.",
             unchanged="Nothing was changed: a version is immutable.",
-            next_step=next_step,
+            next_step=next_patch(tag),
         )
     verified = store.verify(tag, ref, store.origin.objects([ref])[ref.object_id])
     return CreatedTag(

@@ -31,9 +31,17 @@ _VERSION = re.compile(
 _STATE = re.compile(rf"(?P<version>v[0-9]+\.[0-9]+\.[0-9]+)-(?P<state>{_STATES})")
 _STATE_WORD = re.compile(rf"(?:^|[.-])(?:{_STATES})$")
 _COMPONENT = re.compile(r"[a-z0-9_][a-z0-9._-]*")
+_LOCK = ".lock"
 _LIKE_VERSION = re.compile(r"v?[0-9]+(?:\.[0-9]+)+.*|v[0-9]+")
-_DEVICES = frozenset({"con", "prn", "aux", "nul"} | {f"{name}{n}" for name in ("com", "lpt") for n in range(10)})
-_RESERVED = _DEVICES | {"head", "refs", "tags", "heads", "remotes"}
+_PORTS = frozenset(f"{port}{number}" for port in ("com", "lpt") for number in range(10))
+_RESERVED = _PORTS | {"con", "prn", "aux", "nul", "head", "refs", "tags", "heads", "remotes"}
+"""Names that a file system or git has a use for; on some systems also with an extension (`con.txt`)."""
+
+_FAULTS = {
+    "empty": "it has an empty part, '.' or '..'",
+    "letters": "a part is of a-z, 0-9, '.', '_' and '-', and starts with none of '.' and '-'",
+    "git": "git has no names with '..', or that end in '.' or '.lock'",
+}
 
 VERSION_FORM = "v1.2.3 or v1.2.3-beta.1"
 
@@ -124,15 +132,19 @@ def parse_version(text: str) -> Version:
 
     Raises UsageError for all that is not SemVer 2.0 or that could be read as a state tag.
     """
-    match = _VERSION.fullmatch(text if text.startswith("v") else f"v{text}") if len(text) <= MAX_LENGTH else None
+    match = None
+    if len(text) <= MAX_LENGTH:
+        match = _VERSION.fullmatch(text if text.startswith("v") else f"v{text}")
     if match is None:
         raise UsageError(
             f"{_shown(text)} is not a version.",
             details=[
-                f"A version is {VERSION_FORM} (SemVer 2.0, lower case, no build metadata, up to 9 digits a number)."
+                f"A version is {VERSION_FORM}: SemVer 2.0, lower case, no build metadata, 9 digits a number."
             ],
         )
     pre = match["pre"]
+    if pre and pre.endswith(_LOCK):
+        raise UsageError(f"{_shown(text)} is not a version: git has no names that end in {_LOCK}.")
     if pre and _STATE_WORD.search(pre):
         raise UsageError(
             f"{_shown(text)} is not a version: a pre-release must not end in {_STATES.replace('|', ', ')}.",
@@ -154,11 +166,15 @@ class Grammar:
         return text
 
     def subproject(self, text: str) -> str:
-        """Check a subproject's path (`services/auth`, empty for the root project); UsageError with the reason."""
+        """Check a subproject's path (`services/auth`, empty for the root project).
+
+        Raises UsageError with the reason, also where no room is left for the name of an environment.
+        """
         if not text:
             return text
-        if len(text) > MAX_LENGTH:
-            raise UsageError(f"A subproject has at most {MAX_LENGTH} characters; this one has {len(text)}.")
+        most = MAX_LENGTH - 1 - max(map(len, self.environments))
+        if len(text) > most:
+            raise UsageError(f"A subproject has at most {most} characters here; this one has {len(text)}.")
         for component in text.split("/"):
             fault = self._fault(component)
             if fault:
@@ -175,19 +191,14 @@ class Grammar:
         return len(text) <= MAX_LENGTH and all(self._fault(part) is None for part in text.split("/"))
 
     def _fault(self, component: str) -> str | None:
-        if component in {"", ".", ".."}:
-            return "it has an empty part, '.' or '..'"
-        if not _COMPONENT.fullmatch(component):
-            return "a part has only lower-case letters, digits, '.', '_' and '-', and starts with none of '.' and '-'"
-        if ".." in component or component.endswith((".", ".lock")):
-            return "git has no names with '..', or that end in '.' or '.lock'"
-        if component in self.environments:
-            return f"{component} is the name of an environment"
-        if _LIKE_VERSION.fullmatch(component):
-            return f"{component} looks like a version"
-        if component.split(".", 1)[0] in _RESERVED:
-            return f"{component} is a reserved name"
-        return None
+        fault = _spelling_fault(component)
+        if fault is None and component in self.environments:
+            fault = f"{component} is the name of an environment"
+        if fault is None and _LIKE_VERSION.fullmatch(component):
+            fault = f"{component} looks like a version"
+        if fault is None and component.split(".", 1)[0] in _RESERVED:
+            fault = f"{component} is a reserved name"
+        return fault
 
     def parse(self, name: str) -> Tag:
         """The meaning of a tag's name, without `refs/tags/`; UsageError with the reason for a foreign one."""
@@ -199,7 +210,8 @@ class Grammar:
         subproject, _, leaf = name.rpartition("/")
         if leaf in self.environments or _VERSION.fullmatch(leaf):
             self.subproject(subproject)
-            parse_version(leaf)
+            if leaf not in self.environments:
+                parse_version(leaf)
         raise UsageError(
             f"{_shown(name)} is not a tag of ours.",
             details=[
@@ -220,13 +232,33 @@ class Grammar:
         state = _STATE.fullmatch(leaf)
         if state is not None:
             leaf = state["version"]
-        match = _VERSION.fullmatch(leaf)
-        if match is None or (match["pre"] and _STATE_WORD.search(match["pre"])):
+        version = _version_or_none(leaf)
+        if version is None:
             return None
-        version = parse_version(leaf)
         if state is not None:
             return StateTag(subproject=subproject, version=version, state=VersionState(state["state"]))
         return VersionTag(subproject=subproject, version=version)
+
+
+def _version_or_none(leaf: str) -> Version | None:
+    """The version that a tag's last part names; the regular expression sorts most of the foreign out."""
+    if not _VERSION.fullmatch(leaf):
+        return None
+    try:
+        return parse_version(leaf)
+    except UsageError:
+        return None
+
+
+def _spelling_fault(component: str) -> str | None:
+    """What is wrong with one part of a path, whatever it may mean."""
+    if component in {"", ".", ".."}:
+        return _FAULTS["empty"]
+    if not _COMPONENT.fullmatch(component):
+        return _FAULTS["letters"]
+    if ".." in component or component.endswith((".", _LOCK)):
+        return _FAULTS["git"]
+    return None
 
 
 def _shown(text: str) -> str:

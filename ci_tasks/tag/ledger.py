@@ -166,7 +166,7 @@ def settle_target(ledger: Ledger) -> Ledger:
     """
     header = ledger.header
     keys = header.regions or ("",)
-    commits = {live.commit_sha if (live := header.live.get(key)) else None for key in keys}
+    commits = {header.live[key].commit_sha if key in header.live else None for key in keys}
     (target,) = commits if len(commits) == 1 else (None,)
     if target is None:
         header = msgspec.structs.replace(header, settled=False)

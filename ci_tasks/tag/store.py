@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -15,6 +16,7 @@ from ci_tasks.core.errors import (
     UnavailableError,
     UnknownOutcomeError,
 )
+from ci_tasks.core.origin import MovedError
 from ci_tasks.core.push import NotApplied, PushOutcome, PushResult, RefUpdate
 from ci_tasks.tag import annotation, ledger, tag_object
 from ci_tasks.tag.grammar import EnvironmentTag, Grammar, StateTag, Tag, VersionTag, ref_of
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from ci_tasks.core.origin import Origin, RawObject, RemoteRef
 
 TAGS = "refs/tags/"
+READINGS = 20
+"""How often an environment tag is read again because it moved between its listing and its reading."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,8 +60,8 @@ class EnvironmentFact:
         if self.ledger is None or self.target == self.ledger.header.target:
             return None
         return (
-            f"{self.tag} stands on {str(self.target)[:12]}, but its ledger says {self.ledger.header.target[:12]}: "
-            "somebody moved it by hand"
+            f"{self.tag} stands on {str(self.target)[:12]}, but its ledger says"
+            f" {self.ledger.header.target[:12]}: somebody moved it by hand"
         )
 
 
@@ -65,7 +69,7 @@ class Listing:
     """One reading of the remote's tags, sorted by what their names say."""
 
     def __init__(self, refs: Iterable[RemoteRef], grammar: Grammar) -> None:
-        self.refs: dict[str, RemoteRef] = {ref.name[len(TAGS) :]: ref for ref in refs}
+        self.refs: dict[str, RemoteRef] = {_readable(ref.name[len(TAGS) :]): ref for ref in refs}
         self.grammar = grammar
 
     def tags(self) -> list[tuple[Tag, RemoteRef]]:
@@ -152,6 +156,8 @@ class TagStore:
             raise _not_trusted(tag, f"its object calls itself {content.name!r}")
         if content.kind != "commit":
             raise _not_trusted(tag, f"it points to a {content.kind}, not to a commit")
+        if content.target != ref.peeled:
+            raise _not_trusted(tag, "it leads to another object than the remote says")
         return VerifiedVersion(
             tag=tag,
             ref=ref,
@@ -161,11 +167,20 @@ class TagStore:
         )
 
     def environment(self, tag: EnvironmentTag) -> EnvironmentFact:
-        """Read one environment tag; UnreadableLedgerError where its annotation is none."""
-        refs = self.origin.refs(ref_of(tag))
-        if not refs:
-            return EnvironmentFact(tag=tag)
-        return self.environment_of(tag, refs[0], self.origin.objects(refs))
+        """Read one environment tag; one that moves meanwhile is read again.
+
+        Raises UnreadableLedgerError where its annotation is none, MovedError where it never stands still.
+        """
+        for tries_left in reversed(range(READINGS)):
+            refs = self.origin.refs(ref_of(tag))
+            if not refs:
+                break
+            try:
+                return self.environment_of(tag, refs[0], self.origin.objects(refs))
+            except MovedError:
+                if not tries_left:
+                    raise
+        return EnvironmentFact(tag=tag)
 
     def environment_of(
         self,
@@ -176,32 +191,35 @@ class TagStore:
         is_summary: bool = False,
     ) -> EnvironmentFact:
         """The fact of an environment tag whose object was already read; a summary has no closed records."""
-        content = tag_object.read(objects[ref.object_id].data) if ref.peeled else None
-        if content is None or content.name != str(tag) or content.kind != "commit":
-            reason = (
-                "it is a lightweight tag" if content is None else f"its object is {content.kind} {content.name!r}"
-            )
-            raise annotation.UnreadableLedgerError(
-                f"{tag} has no ledger: {reason}.",
-                unchanged="Nothing was changed: what can't be read is never written over.",
-            )
-        return EnvironmentFact(
-            tag=tag,
-            object_id=ref.object_id,
-            target=content.target,
-            ledger=annotation.read(content.message, name=str(tag), is_summary=is_summary),
-        )
+        try:
+            content = _content_of(tag, ref, objects)
+            found = annotation.read(content.message, name=str(tag), is_summary=is_summary)
+        except annotation.UnreadableLedgerError as error:
+            error.next_step = error.next_step or self._look_at(tag)
+            raise
+        return EnvironmentFact(tag=tag, object_id=ref.object_id, target=content.target, ledger=found)
+
+    def _look_at(self, tag: EnvironmentTag) -> str:
+        """The line that shows what stands in a tag of the remote."""
+        if self.origin.is_self:
+            return f"git show {ref_of(tag)}"
+        return f"git fetch --no-tags {quote(self.origin.address)} {ref_of(tag)} && git show FETCH_HEAD"
+
+    def following(self, state: ledger.Ledger, *, old: str | None, now: datetime) -> ledger.Ledger:
+        """The ledger as it is written after the tag object `old`: settled, old records dropped or shrunk."""
+        state = ledger.retain(ledger.settle_target(state), now=now)
+        header = msgspec.structs.replace(state.header, replaces=old)
+        return annotation.fit(msgspec.structs.replace(state, header=header))
 
     def build_environment(
         self, tag: EnvironmentTag, state: ledger.Ledger, *, old: str | None, by: Identity, now: datetime
     ) -> str:
         """Write the tag object that follows on `old` (None: there was none); its id is the answer."""
-        state = ledger.retain(ledger.settle_target(state), now=now)
-        header = msgspec.structs.replace(state.header, replaces=old)
-        text, _ = annotation.write(msgspec.structs.replace(state, header=header))
+        state = self.following(state, old=old, now=now)
+        text, _ = annotation.write(state)
         return self.origin.write_tag(
             tag_object.build(
-                commit=header.target,
+                commit=state.header.target,
                 name=str(tag),
                 tagger_name=by.name,
                 tagger_email=by.email,
@@ -228,15 +246,45 @@ class TagStore:
         return self.origin.push_until_known(updates, stop=stop)
 
 
+def _content_of(
+    tag: EnvironmentTag, ref: RemoteRef, objects: Mapping[str, RawObject]
+) -> tag_object.TagObject:
+    """The content of an environment tag's object; UnreadableLedgerError where it can't hold a ledger."""
+    content = tag_object.read(objects[ref.object_id].data) if ref.peeled else None
+    if content is not None and content.kind == "commit" and content.name == str(tag):
+        return content
+    if ref.peeled is None:
+        reason = "it is a lightweight tag"
+    elif content is None:
+        reason = "its object can't be read"
+    elif content.kind != "commit":
+        reason = f"it points to a {content.kind}, not to a commit"
+    else:
+        reason = f"its object calls itself {content.name!r}"
+    raise annotation.UnreadableLedgerError(
+        f"{tag} has no ledger: {reason}.",
+        unchanged="Nothing was changed: what can't be read is never written over.",
+    )
+
+
+def _readable(name: str) -> str:
+    """A tag's name as text: one that is not UTF-8 is foreign, and is only ever shown."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
 def _not_trusted(tag: VersionTag, reason: str) -> RefusedError:
-    version = tag.version
-    following = f"v{version.major}.{version.minor}.{version.patch + 1}"
-    option = f" --subproject {tag.subproject}" if tag.subproject else ""
     return RefusedError(
         f"{tag} can't be trusted: {reason}.",
         unchanged="Nothing was changed: a version tag is immutable, so cut the next one.",
-        next_step=typed(f"tag.create --version {following}{option}"),
+        next_step=next_patch(tag),
     )
+
+
+def next_patch(tag: VersionTag) -> str:
+    """The line that creates the version after one whose name is taken for good."""
+    version = tag.version
+    option = f" --subproject {tag.subproject}" if tag.subproject else ""
+    return typed(f"tag.create --version v{version.major}.{version.minor}.{version.patch + 1}{option}")
 
 
 def push_error(outcome: PushOutcome, *, what: str, unchanged: str, later: str) -> CiTasksError:

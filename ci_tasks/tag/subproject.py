@@ -7,7 +7,7 @@ import stat
 from typing import TYPE_CHECKING
 
 from ci_tasks.core.command_line import typed
-from ci_tasks.core.errors import RefusedError, UsageError, nearest
+from ci_tasks.core.errors import RefusedError, UnavailableError, UsageError, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +24,7 @@ _NEVER = frozenset({"environments", "scripts", "node_modules", "build", "dist", 
 
 
 def known(checkout: Checkout, grammar: Grammar, listing: Listing | None = None) -> tuple[str, ...]:
-    """The subprojects: the globs of the settings, else folders with `environments/` and those with versions."""
+    """The subprojects: the globs of the settings, else folders with `environments/` or with versions."""
     root = checkout.root
     if checkout.settings.subprojects:
         folders = {
@@ -40,8 +40,16 @@ def known(checkout: Checkout, grammar: Grammar, listing: Listing | None = None) 
 
 
 def _with_environments(folder: Path, path: str, depth: int) -> Iterator[str]:
-    with os.scandir(folder) as entries:
-        names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+    try:
+        with os.scandir(folder) as entries:
+            names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+    except FileNotFoundError:  # somebody has removed it since we saw it
+        return
+    except OSError as error:
+        raise UnavailableError(
+            f"Can't look for subprojects in {path or '.'}: {error.strerror}.",
+            unchanged="Nothing was changed.",
+        ) from None
     if path and "environments" in names:
         yield path
     if depth > 0:
@@ -50,9 +58,7 @@ def _with_environments(folder: Path, path: str, depth: int) -> Iterator[str]:
                 yield from _with_environments(folder / name, f"{path}/{name}" if path else name, depth - 1)
 
 
-def choose(  # noqa: PLR0913 - one keyword for each thing that decides
-    given: str | None, *, checkout: Checkout, grammar: Grammar, listing: Listing, line: str
-) -> str:
+def choose(given: str | None, *, checkout: Checkout, grammar: Grammar, listing: Listing, line: str) -> str:
     """The subproject that a command means; empty for the root project.
 
     `--subproject`, else the one whose folder we stand in, else the root project if it has versions.

@@ -9,7 +9,13 @@ import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
-_TAGGER = re.compile(r"tagger (?P<name>[^<>\n]*) <(?P<email>[^<>\n]*)> (?P<time>-?\d{1,15}) (?P<zone>[+-]\d{4})")
+_HEAD = re.compile(
+    r"object (?P<target>[0-9a-f]{40}|[0-9a-f]{64})\ntype (?P<kind>[a-z]+)\ntag (?P<name>[^\n]+)"
+    r"(?P<rest>(?:\n[^\n]+)*)"
+)
+_TAGGER = re.compile(
+    r"\ntagger (?P<name>[^<>\n]*) <(?P<email>[^<>\n]*)> (?P<time>-?[0-9]{1,15}) [+-][0-9]{4}(?=\n|$)"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,13 +31,18 @@ class TagObject:
     message: str
 
 
-def build(*, commit: str, name: str, tagger_name: str, tagger_email: str, at: datetime, message: str) -> bytes:
-    """The content of an annotated tag on a commit; `at` is written in UTC, to the second."""
+def build(
+    *, commit: str, name: str, tagger_name: str, tagger_email: str, at: datetime, message: str
+) -> bytes:
+    """The content of an annotated tag on a commit; `at` is written in UTC, to the second.
+
+    A clock that stands before 1970 is written as 1970: git has no earlier dates.
+    """
     head = (
         f"object {commit}\n"
         "type commit\n"
         f"tag {name}\n"
-        f"tagger {_ident(tagger_name)} <{_ident(tagger_email)}> {int(at.timestamp())} +0000\n"
+        f"tagger {_ident(tagger_name)} <{_ident(tagger_email)}> {max(0, int(at.timestamp()))} +0000\n"
     )
     return f"{head}\n{message.rstrip(chr(10))}\n".encode()
 
@@ -43,17 +54,15 @@ def _ident(text: str) -> str:
 
 def read(data: bytes) -> TagObject | None:
     """A tag object's content; None where it is none that git would accept."""
-    head, separator, message = data.decode("utf-8", "replace").partition("\n\n")
-    fields = dict(line.partition(" ")[::2] for line in head.split("\n"))
-    if not separator and not head:
+    text, _, message = data.decode("utf-8", "replace").partition("\n\n")
+    head = _HEAD.fullmatch(text.removesuffix("\n"))  # without a message it ends with its last header
+    if head is None:
         return None
-    if not {"object", "type", "tag"} <= fields.keys():
-        return None
-    tagger = _TAGGER.fullmatch(f"tagger {fields.get('tagger', '')}")
+    tagger = _TAGGER.match(head["rest"])
     return TagObject(
-        target=fields["object"],
-        kind=fields["type"],
-        name=fields["tag"],
+        target=head["target"],
+        kind=head["kind"],
+        name=head["name"],
         tagger_name=tagger["name"] if tagger else None,
         tagger_email=tagger["email"] if tagger else None,
         tagged_at=_time(tagger["time"]) if tagger else None,

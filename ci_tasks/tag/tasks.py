@@ -23,7 +23,8 @@ def create(
     inv tag.create --subproject api --version v1.2.3
     """
     from ci_tasks.core.checkout import Checkout
-    from ci_tasks.tag.create import NewVersion, create as create_version
+    from ci_tasks.tag.create import NewVersion
+    from ci_tasks.tag.create import create as create_version
 
     wanted = NewVersion(
         version=version,
@@ -42,7 +43,9 @@ def create(
 def list_tags(
     c: Context,
     subproject: str | None = option("only this subproject's", metavar="PATH"),
-    type: TagTypeFilter | None = option("only tags of this type", choices=TagTypeFilter),
+    type: TagTypeFilter | None = option(  # noqa: A002 - the name of the option
+        "only tags of this type", choices=TagTypeFilter
+    ),
 ) -> Answer:
     """Show the tags on the remote.
 
@@ -52,7 +55,7 @@ def list_tags(
     inv tag.list --subproject api --type version
     """
     from ci_tasks.core.checkout import Checkout
-    from ci_tasks.tag.catalogue import catalogue
+    from ci_tasks.tag.catalogue import current
     from ci_tasks.tag.grammar import Grammar
     from ci_tasks.tag.render import tag_table
     from ci_tasks.tag.store import TagStore
@@ -61,7 +64,5 @@ def list_tags(
     grammar = Grammar(checkout.settings.environments)
     store = TagStore(checkout.origin, grammar)
     wanted = grammar.subproject(subproject) if subproject else None
-    found = catalogue(
-        store, store.listing(wanted), subproject=wanted, tag_type=TagType[type.name] if type else None
-    )
+    found = current(store, subproject=wanted, tag_type=TagType[type.name] if type else None)
     return Answer(found, lambda: tag_table(found))

@@ -6,14 +6,15 @@ import random
 import time
 from typing import TYPE_CHECKING
 
+from ci_tasks.core import console
 from ci_tasks.core.errors import ConflictError, UnavailableError
-from ci_tasks.core.origin import MovedError
 from ci_tasks.core.push import NotApplied, PushOutcome, PushResult
 from ci_tasks.tag.clock import utc_now
 from ci_tasks.tag.store import EnvironmentFact, push_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import datetime
 
     from ci_tasks.core.git import Identity
     from ci_tasks.core.origin import RemoteRef
@@ -40,7 +41,7 @@ class LedgerWriter:
         self.identity = identity
         self.fact = fact or store.environment(tag)
 
-    def update(  # noqa: PLR0913 - one keyword for each way a push differs
+    def update(
         self,
         step: Callable[[Ledger | None], Ledger],
         *,
@@ -64,18 +65,22 @@ class LedgerWriter:
             state = step(self.fact.ledger)
             if state is self.fact.ledger:
                 return
+            now = utc_now()
+            state = self._following(state, now)
             new = self.store.build_environment(
-                self.tag, state, old=self.fact.object_id, by=self.identity, now=utc_now()
+                self.tag, state, old=self.fact.object_id, by=self.identity, now=now
             )
             outcome = self._push(new, pinned=pinned, stop=stop, patience=patience)
             if outcome.result is PushResult.APPLIED:
-                self.fact = EnvironmentFact(tag=self.tag, object_id=new, ledger=state)
+                self.fact = EnvironmentFact(
+                    tag=self.tag, object_id=new, target=state.header.target, ledger=state
+                )
                 return
             if outcome.reason is not NotApplied.RACE:
                 break
             time.sleep(random.uniform(0.02, 0.1) * (1 + min(attempt, 6)))  # noqa: S311 - jitter, no secret
             self._refuse_moved(pinned, retry)
-            self._read_again()
+            self.fact = self.store.environment(self.tag)
         assert outcome is not None  # noqa: S101 - ROUNDS is not zero
         is_known = outcome.result is not PushResult.UNKNOWN
         raise push_error(
@@ -84,6 +89,18 @@ class LedgerWriter:
             unchanged=f"{self.tag} was not moved by this.",
             later=retry if is_known else later,
         )
+
+    def _following(self, state: Ledger, now: datetime) -> Ledger:
+        """The ledger exactly as it will be written, so that what we remember is what the tag says."""
+        old = self.fact.object_id
+        fitting = self.store.following(state, old=old, now=now)
+        shortened = sum(record.digest is not None for record in fitting.closed)
+        if shortened > sum(record.digest is not None for record in state.closed):
+            console.warn(
+                f"The ledger of {self.tag} has grown above 256 KiB: {shortened} of its oldest records"
+                " were shortened."
+            )
+        return fitting
 
     def _push(
         self,
@@ -109,17 +126,9 @@ class LedgerWriter:
         for ref in pinned:
             now = self.store.origin.refs(ref.name)
             if not now or now[0].object_id != ref.object_id:
+                name = ref.name.removeprefix("refs/tags/")
                 raise ConflictError(
-                    f"{ref.name.removeprefix('refs/tags/')} was moved while the deployment was being prepared.",
+                    f"{name} was moved while the deployment was being prepared.",
                     unchanged="Nothing was changed and no script was run.",
                     next_step=retry,
                 )
-
-    def _read_again(self) -> None:
-        while True:
-            try:
-                self.fact = self.store.environment(self.tag)
-            except MovedError:
-                continue
-            else:
-                return

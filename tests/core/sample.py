@@ -1,13 +1,14 @@
 """Tasks for the tests of the wrapper: some of ours, and one that a user wrote with plain Invoke."""
+# ruff: noqa: ARG001, B008, FBT001, FBT002, PLR0917 - the form of a face, as in pyproject.toml
 
 import os
 import signal
 import time
 from enum import Enum
 
-from invoke import task as plain_task
 from invoke.collection import Collection
 from invoke.context import Context
+from invoke.tasks import task as plain_task
 
 from ci_tasks.core import console, errors
 from ci_tasks.core.command_line import RootCollection, typed
@@ -15,25 +16,27 @@ from ci_tasks.core.task import Answer, argument, flag, option, rest, task
 
 
 class Environment(Enum):
+    """A closed set."""
+
     STAGING = "staging"
     PRODUCTION = "production"
 
 
 @plain_task
-def build(c: Context, opt: str = "", verbose: bool = False) -> None:  # noqa: ARG001, FBT001, FBT002 - Invoke's form
+def build(c: Context, opt: str = "", verbose: bool = False) -> None:
     """Build, as a user's own task does."""
     print("BUILT", opt)  # noqa: T201 - likewise
 
 
 @task(default=True, changes=True)
 def deploy(
-    c: Context,  # noqa: ARG001 - Invoke hands it to every task
+    c: Context,
     env: Environment = option("where to deploy", required=True, choices=Environment, metavar="ENVIRONMENT"),
     region: list[str] = option("where in there", many=True),
     category: list[str] = option("what kind", many=True, choices=("test", "build")),
     reason: str | None = option("why", env="CI_TASKS_REASON"),
-    yes: bool = flag("don't ask"),  # noqa: FBT001 - the wrapper passes it by name
-    dry_run: bool = flag("only show the plan"),  # noqa: FBT001 - likewise
+    yes: bool = flag("don't ask"),
+    dry_run: bool = flag("only show the plan"),
 ) -> Answer:
     """Deploy something.
 
@@ -45,7 +48,7 @@ def deploy(
 
 
 @task(name="list")
-def list_tags(c: Context, prefix: str | None = option("how they begin")) -> Answer:  # noqa: ARG001 - as above
+def list_tags(c: Context, prefix: str | None = option("how they begin")) -> Answer:
     """List tags.
 
     inv tag.list --prefix api
@@ -54,7 +57,7 @@ def list_tags(c: Context, prefix: str | None = option("how they begin")) -> Answ
 
 
 @task(name="list")
-def list_environments(c: Context, prefix: str | None = option("how they begin")) -> Answer:  # noqa: ARG001 - as above
+def list_environments(c: Context, prefix: str | None = option("how they begin")) -> Answer:
     """List environments.
 
     Example: inv env.list
@@ -63,7 +66,7 @@ def list_environments(c: Context, prefix: str | None = option("how they begin"))
 
 
 @task
-def show(c: Context, tag: str = argument("the tag")) -> Answer:  # noqa: ARG001 - as above
+def show(c: Context, tag: str = argument("the tag")) -> Answer:
     """Show a tag.
 
     inv tag.show api/v1.2.3
@@ -73,7 +76,7 @@ def show(c: Context, tag: str = argument("the tag")) -> Answer:  # noqa: ARG001 
 
 @task(name="exec")
 def execute(
-    c: Context,  # noqa: ARG001 - as above
+    c: Context,
     env: str = option("environment", required=True),
     command: list[str] = rest("what to run"),
 ) -> Answer:
@@ -86,7 +89,7 @@ def execute(
 
 @task
 def fail(
-    c: Context,  # noqa: ARG001 - as above
+    c: Context,
     how: str = option("in which way", required=True),
 ) -> Answer:
     """Fail in some way.
@@ -127,7 +130,7 @@ def twice(c: Context, how: str = option("in which way", required=True)) -> Answe
 
 
 @task
-def interrupt(c: Context, number: str = option("of the signal", required=True)) -> Answer:  # noqa: ARG001 - as above
+def interrupt(c: Context, number: str = option("of the signal", required=True)) -> Answer:
     """Send a signal to this process.
 
     inv interrupt --number 15

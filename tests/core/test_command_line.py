@@ -131,8 +131,10 @@ def test_help_and_list_run_nothing(inv: Inv, folder: Path, words: list[str]) -> 
     [
         pytest.param(["tag.show", "--evn"], "tag.show has no option --evn", id="F121-typo-for-a-positional"),
         pytest.param(["tag.show", "--tga"], "Did you mean --tag?", id="F121-nearest"),
-        pytest.param(["tag.show", "-R", "--json"], "This task has no dry run", id="F121-dry-as-positional"),
-        pytest.param(["tag.show", "-r"], "-r is an option of inv itself", id="F121-core-flag-as-positional"),
+        pytest.param(
+            ["tag.show", "-R", "--json"], "tag.show needs a value before -R.", id="F121-dry-as-positional"
+        ),
+        pytest.param(["tag.show", "-w"], "-w is an option of inv itself", id="F121-core-flag-as-positional"),
         pytest.param(
             [*STAGING, "--region", "a", "--region", "--yes"],
             "--region needs a value, and --yes is an option.",
@@ -145,6 +147,7 @@ def test_help_and_list_run_nothing(inv: Inv, folder: Path, words: list[str]) -> 
         pytest.param([*STAGING, "--reason", "-x"], "written --reason=-x", id="dash-apart"),
         pytest.param([*STAGING, "--env", "--yes"], "--env is given twice", id="twice"),
         pytest.param([*STAGING, "--env", "deploy", "--env", "staging"], "--env is given twice", id="task"),
+        pytest.param(["tag.show", "-D", "build"], "-D is an option of inv itself", id="F121-core-value"),
         pytest.param(["tag.show", "--json=1"], "--json is a flag", id="value-for-a-flag"),
         pytest.param(["tag.list", "--", "x"], "tag.list takes nothing after `--`.", id="F122-no-rest"),
         pytest.param(["tag.list", "--"], "tag.list takes nothing after `--`.", id="F122-empty-rest"),
@@ -214,6 +217,11 @@ def test_a_line_that_can_be_read_in_two_ways(capsys: pytest.CaptureFixture[str])
 def test_what_follows_the_dashes_is_exact(inv: Inv, folder: Path, words: list[str]) -> None:
     done = inv("secrets.exec", "--env", "staging", "--json", "--", *words, cwd=folder)
     assert json.loads(done.stdout) == {"env": "staging", "command": words}
+
+
+def test_f120_an_option_that_came_too_late_is_not_repeated(inv: Inv, folder: Path) -> None:
+    done = inv(*STAGING, "-r", "us-east", cwd=folder)
+    assert done.stderr.endswith("next: inv --help deploy\n")
 
 
 def test_refusals_are_json_too(inv: Inv, folder: Path) -> None:

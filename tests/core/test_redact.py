@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from ci_tasks.core.redact import Redactor, ShownLines
 
-SECRET = "s3/cr+et <&> \"quo'ted\" \u00fcber%"
+PHRASE = 's3/cr+et <&> "quo\'ted" \u00fcber%'
 LETTERS = st.text('abAB01+/%=_-\n"\\ \u00e9<', min_size=1, max_size=14)
 
 
@@ -58,7 +58,7 @@ def spellings(secret: str) -> list[str]:
         pytest.param(text, id=f"F107-{name}")
         for name, text in zip(
             ("plain", "base64", "base64url", "path", "parameter", "form", "json-ascii", "json"),
-            spellings(SECRET),
+            spellings(PHRASE),
             strict=True,
         )
     ],
@@ -67,7 +67,7 @@ def spellings(secret: str) -> list[str]:
 def test_every_spelling_is_hidden_wherever_reads_end(spelling: str, size: int) -> None:
     data = f"before {spelling}, after".encode()
     chunks = [data[start : start + size] for start in range(0, len(data), size)]
-    assert streamed(Redactor([SECRET]), chunks) == b"before ***, after"
+    assert streamed(Redactor([PHRASE]), chunks) == b"before ***, after"
 
 
 @pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
@@ -75,7 +75,7 @@ def test_every_spelling_is_hidden_wherever_reads_end(spelling: str, size: int) -
 @pytest.mark.parametrize("after", range(4))
 def test_f107_base64_of_a_text_that_holds_the_secret(encode: object, before: int, after: int) -> None:
     assert callable(encode)
-    secret = "\u00ff\u00ffp4ssw\u00f6rd>>>?"
+    phrase = "\u00ff\u00ffp4ssw\u00f6rd>>>?"
     encoded = encode(b"u" * before + secret.encode() + b"x" * after).decode()
     hidden = Redactor([secret]).text(encoded)
     left = hidden.replace("***", "")
@@ -85,14 +85,17 @@ def test_f107_base64_of_a_text_that_holds_the_secret(encode: object, before: int
 
 
 def test_f107_wrapped_base64_as_the_base64_program_prints_it() -> None:
-    secret = "".join(chr(33 + (7 * place) % 90) for place in range(200))
+    phrase = "".join(chr(33 + (7 * place) % 90) for place in range(200))
     printed = subprocess.run(["base64"], input=f"{secret}\n".encode(), check=True, capture_output=True).stdout
     assert printed.count(b"\n") > 2
-    assert max(len(line.replace("***", "")) for line in Redactor([secret]).text(printed.decode()).split("\n")) < 5
+    assert (
+        max(len(line.replace("***", "")) for line in Redactor([secret]).text(printed.decode()).split("\n"))
+        < 5
+    )
 
 
 def test_f107_shell_trace() -> None:
-    secret = "it's a $ecret"
+    phrase = "it's a $ecret"
     trace = subprocess.run(
         ["bash", "-xc", 'true "$1"', "bash", secret], check=True, capture_output=True, text=True
     ).stderr
@@ -219,7 +222,12 @@ def test_the_tail_is_twenty_short_plain_lines() -> None:
 def test_f100_above_the_limit_one_notice_and_still_the_tail(size: int) -> None:
     data = "".join(f"line {number}\n" for number in range(1000)).encode()
     seen, lines = shown([data[at : at + size] for at in range(0, len(data), size)], limit=20)
-    assert seen == ["line 0", "line 1", "line 2"[: 20 - 14], "[more than 20 bytes of output: the rest is not shown]"]
+    assert seen == [
+        "line 0",
+        "line 1",
+        "line 2"[: 20 - 14],
+        "[more than 20 bytes of output: the rest is not shown]",
+    ]
     assert lines.truncated
     assert lines.tail == tuple(f"line {number}" for number in range(980, 1000))
 
@@ -237,7 +245,7 @@ def test_f107_a_secret_across_the_limit_is_not_half_shown(limit: int) -> None:
 
 @pytest.mark.parametrize("shift", range(0, 40, 3))
 def test_f107_a_secret_across_the_start_of_the_tail_window(shift: int) -> None:
-    secret = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ01234"
+    phrase = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ01234"
     first, second = secret[:shift].encode(), secret[shift:].encode()
     _, lines = shown([first, second + b" more" * 40 + b"\n" + (b"z" * 60_000 + b"\n") * 10], secret, limit=1)
     assert len(lines.tail) == 11

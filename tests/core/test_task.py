@@ -54,7 +54,7 @@ def started(*arguments: str, cwd: Path, **how: Any) -> subprocess.Popen[str]:
 )
 def test_values(inv: Inv, folder: Path, arguments: list[str], expected: dict[str, object]) -> None:
     done = inv("deploy", "--env", "staging", "--json", *arguments, cwd=folder)
-    nothing = {"region": [], "category": [], "reason": None, "yes": False, "dryRun": False}
+    nothing: dict[str, object] = {"region": [], "category": [], "reason": None, "yes": False, "dryRun": False}
     assert json.loads(done.stdout) == {"env": "staging", **nothing, **expected}
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -290,6 +290,8 @@ def test_parameters_have_to_be_declared() -> None:
 
 
 class Size(Enum):
+    """A closed set whose values are no texts."""
+
     SMALL = 1
     LARGE = 2
 
@@ -297,8 +299,8 @@ class Size(Enum):
 def face(
     c: Context,
     tag: str = argument("the tag"),
-    size: Size | None = option("how big", choices=Size),
-    words: list[str] = rest("words"),
+    size: Size | None = option("how big", choices=Size),  # noqa: B008 - the form of a face
+    words: list[str] = rest("words"),  # noqa: B008 - likewise
 ) -> Answer:
     """No example here."""
     raise AssertionError((c, tag, size, words))

@@ -161,7 +161,10 @@ def test_variables_and_providers_stand_beside_the_values() -> None:
         pytest.param("a: 1\nstaging: 012", 2, ["quote it"], id="F24-number"),
         pytest.param("version: 1.20", 1, ["quote it"], id="F24-version"),
         pytest.param(
-            "branches: [main, 12]", 1, ["branches: entry 2: text is expected", "quote it"], id="F24-branch"
+            "branches: [main, 12]",
+            1,
+            ["branches: entry 2: text is expected, not a number: quote it"],
+            id="F24-branch",
         ),
         pytest.param("regions: [no]", 1, ["regions.0", "quote it"], id="F24-region"),
         pytest.param("env: {PORT: 22:22}", 1, ["env.PORT", "quote it"], id="F24-variable"),
@@ -207,12 +210,10 @@ def test_variables_and_providers_stand_beside_the_values() -> None:
 )
 def test_what_a_file_may_not_say(text: str, line: int, parts: list[str]) -> None:
     found = layers(environments__staging=text, environments__production="", environments__staging__us="")
-    for call in (
-        lambda: found.rules("staging"),
-        lambda: found.regions("staging"),
-        lambda: found.resolve("staging"),
-        lambda: found.resolve("staging", "us"),
-    ):
+    asked: list[Callable[[], object]] = [lambda: found.rules("staging"), lambda: found.regions("staging")]
+    if text.startswith(("env", "providers")) or "quote it" in parts:
+        asked += [lambda: found.resolve("staging"), lambda: found.resolve("staging", "us")]
+    for call in asked:
         error = refusal(call)
         assert error.what.startswith(f"environments/staging/config.yml:{line}:")
         assert error.next_step == "inv env.check"
@@ -221,17 +222,36 @@ def test_what_a_file_may_not_say(text: str, line: int, parts: list[str]) -> None
     assert found.rules("production") == Rules()
 
 
+def test_a_broken_file_is_in_the_way_of_its_region_alone() -> None:
+    found = layers(environments__staging="", environments__staging__us="{", environments__staging__eu="a: 1")
+    assert found.regions("staging") == ("eu", "us")
+    assert found.resolve("staging", "eu").values == {"a": 1}
+    assert found.resolve("staging").values == {}
+    assert refusal(lambda: found.resolve("staging", "us")).what.startswith(
+        "environments/staging/us/config.yml:"
+    )
+
+
 @pytest.mark.parametrize("text", ["protected: true", "branches: [main]", "timeout: 10m", "regions: [us]"])
 def test_a_rule_does_not_stand_in_a_region(text: str) -> None:
-    found = layers(environments__staging__us=text)
-    assert "whole environment" in refusal(lambda: found.resolve("staging", "us")).what
-    assert found.resolve("staging").values == {}
+    found = layers(environments__staging__us=text, environments__production="")
+    for call in (lambda: found.rules("staging"), lambda: found.regions("staging")):
+        error = refusal(call)
+        assert error.what.startswith("environments/staging/us/config.yml:1: ")
+        assert "whole environment" in error.what
+    assert found.rules("production") == Rules()
+
+
+@pytest.mark.parametrize("text", ["protected: 1", "freeze: true", "protectd: true", "regions: us"])
+def test_f118_rules_of_an_old_version_are_in_nobodys_way(text: str) -> None:
+    found = layers(environments__staging=f"{text}\nkey: 1", environments__staging__us="timeout: 1m")
+    assert found.resolve("staging", "us").env == {}
 
 
 def test_every_problem_of_the_files_that_count_is_told() -> None:
     found = layers(
         environments="env: {lower: x}",
-        environments__staging="timeout: 5\nprotected: 1",
+        environments__staging="env: {PATH: x}\nproviders: [x]",
         web__environments="{",
         environments__production="{",
     )

@@ -74,6 +74,10 @@ def test_maps_merge_and_lists_and_scalars_replace() -> None:
     }
 
 
+def test_an_empty_map_is_of_the_last_layer_that_has_it() -> None:
+    assert merge([("low", {"a": {}}), ("high", {"a": {}}), ("other", {})]).origins == {("a",): "high"}
+
+
 @given(LAYERS)
 def test_the_order_of_keys_does_not_matter(layers: list[tuple[str, dict[str, Any]]]) -> None:
     one, other = merge(layers), merge([(path, turned(values)) for path, values in layers])

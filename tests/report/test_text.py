@@ -50,7 +50,7 @@ def test_every_other_outcome_has_a_sentence_that_claims_no_success(
         ({"pipeline_type": PipelineType.MAINTENANCE}, "The maintenance of api v1.2.3 in staging is done"),
         (
             {"regions": (region("eu", RegionStatus.UNCHANGED, script=None),)},
-            "api v1.2.3 was live before, nothing was done in staging: eu",
+            "api v1.2.3 is live already in staging: eu; nothing was to be done",
         ),
         (
             {"regions": tuple(region(f"r{n}", RegionStatus.SUCCESS) for n in range(10))},

@@ -14,6 +14,7 @@ import pytest
 from ci_tasks.core.errors import UnavailableError, UsageError
 from ci_tasks.core.process import StopRequest, child_environment
 from ci_tasks.core.redact import Redactor
+from ci_tasks.script import runner
 from ci_tasks.script.discovery import discover
 from ci_tasks.script.names import Category, Mode, ScriptStatus
 from ci_tasks.script.runner import run_script
@@ -178,7 +179,7 @@ def test_execute_is_never_taken_for_a_dry_run(root: Path, write: WriteScript) ->
 
 def test_timeout_lets_a_real_time_out_end_a_real_process(root: Path, write: WriteScript) -> None:
     write("scripts/build/10-ci-a.sh", "#!/bin/sh\n" + MARK)
-    result = run(root, Mode.TIMEOUT)
+    result = run(root, Mode.TIMEOUT, timeout=3600.0)
     assert result.status is ScriptStatus.TIMED_OUT
     assert result.exit_status is not None
     assert result.exit_status < 0
@@ -186,7 +187,10 @@ def test_timeout_lets_a_real_time_out_end_a_real_process(root: Path, write: Writ
     assert not (root / "ran").exists()
 
 
-def test_timeout_takes_no_longer_than_the_script_s_own_time_out(root: Path, write: WriteScript) -> None:
+def test_timeout_takes_no_longer_than_the_script_s_own_time_out(
+    root: Path, write: WriteScript, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "HANG_SECONDS", 3600.0)
     write("scripts/build/10-ci-a.sh", "#!/bin/sh\n# Timeout: 0.1s\n" + MARK)
     assert run(root, Mode.TIMEOUT).status is ScriptStatus.TIMED_OUT
     assert not (root / "ran").exists()

@@ -50,6 +50,7 @@ def test_a_subproject_with_a_typing_error_names_the_nearest() -> None:
 def test_the_folder_you_stand_in_tells_the_subproject(tree: Path) -> None:
     among = ["api", "services", "services/auth"]
     assert standing_in(tree / "services/auth/environments", tree, among) == "services/auth"
+    assert standing_in(tree / "services/auth", tree, among) == "services/auth"
     assert standing_in(tree / "services/mail", tree, among) == "services"
     assert standing_in(tree / "web", tree, among) is None
     assert standing_in(tree, tree, among) is None

@@ -1,0 +1,1 @@
+"""The demo: a throw-away monorepo in which the real `inv` is typed, as a user would."""

@@ -1,0 +1,193 @@
+"""What people see, with and without a terminal."""
+
+from __future__ import annotations
+
+import io
+import os
+import pty
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ci_tasks.core import console
+from ci_tasks.core.errors import RefusedError
+from tests.conftest import ROOT
+
+
+def on_terminal(
+    code: str, *, columns: int = 80, stdin: bytes = b"", more: dict[str, str] | None = None
+) -> str:
+    """What a program shows on a terminal of its own."""
+    leader, follower = pty.openpty()
+    running = subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdin=follower,
+        stdout=follower,
+        stderr=follower,
+        env={
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "TERM": "xterm-256color",
+            "COLUMNS": str(columns),
+            **(more or {}),
+        },
+    )
+    os.close(follower)
+    os.write(leader, stdin)
+    shown = b""
+    try:
+        while part := os.read(leader, 4096):
+            shown += part
+    except OSError:  # Linux says so when the other end is closed
+        pass
+    os.close(leader)
+    assert running.wait(60) == 0, shown
+    return shown.decode().replace("\r\n", "\n")
+
+
+TABLE = """
+from ci_tasks.core.console import printable, table
+print(printable(table(("name", "what it is"), [("api", "x" * 100), ("[red]web[/red]", "\\x1b[8mhidden")])))
+"""
+
+
+def test_a_table_without_a_terminal_is_one_line_per_row() -> None:
+    rows = [("api", "1.2.0", "x" * 200), ("services/auth", "", "ok"), ("日本", "é", "line\nbreak")]
+    assert console.table(("name", "version", "note"), rows).splitlines() == [
+        "name           version  note",
+        f"api            1.2.0    {'x' * 200}",
+        "services/auth           ok",
+        "日本           é        line break",
+    ]
+
+
+def test_an_empty_table_has_its_head() -> None:
+    assert console.table(("a", "b"), []) == "a  b"
+
+
+def test_a_table_on_a_terminal_wraps_and_cuts_nothing() -> None:
+    shown = on_terminal(TABLE, columns=80)
+    assert shown.startswith("\x1b[1mname")
+    assert shown.count("x") == 100
+    assert "[red]web[/red]" in shown
+    assert "\x1b[8m" not in shown
+    assert all(len(line.replace("\x1b[1m", "").replace("\x1b[0m", "")) <= 80 for line in shown.splitlines())
+
+
+def test_text_on_a_terminal_keeps_its_bold_and_nothing_else() -> None:
+    text = r"\x1b[1mhead\x1b[0m \x1b[2J\x1b[8mhidden\x07"
+    shown = on_terminal(f'from ci_tasks.core.console import printable; print(printable("{text}"))')
+    assert shown == "\x1b[1mhead\x1b[0m hidden\\x07\n"
+
+
+@pytest.mark.parametrize("setting", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
+def test_no_colours_where_they_are_not_wanted(setting: dict[str, str]) -> None:
+    shown = on_terminal(TABLE, more=setting)
+    assert "\x1b" not in shown
+    assert shown.count("x") == 100
+
+
+def test_marks_are_coloured_on_a_terminal_only() -> None:
+    code = "from ci_tasks.core import console; console.warn('look [bold]out[/bold]')"
+    assert on_terminal(code) == "\x1b[1;33mwarning:\x1b[0m look [bold]out[/bold]\n"
+    assert on_terminal(code, more={"NO_COLOR": "1"}) == "warning: look [bold]out[/bold]\n"
+
+
+def test_rich_is_for_terminals_only() -> None:
+    code = """
+import sys
+from ci_tasks.core import console
+console.warn("x"); console.table(("a",), [("b",)])
+print("rich" in sys.modules)
+"""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, check=True, capture_output=True, text=True
+    )
+    assert (done.stdout, done.stderr) == ("False\n", "warning: x\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("::error::x", ": :error::x"),
+        ("  ::set-output name=a::b", "  : :set-output name=a::b"),
+        ("std::vector", "std::vector"),
+        ("x ##[group]y", "x # #[group]y"),
+        ("a\x1b[31mb\x1b[0m\x1b]0;title\x07c\x1b(B", "abc\\x1b(B"),
+        ("a\x00b\x7fc\x9bd", "a\\x00b\\x7fc\\x9bd"),
+        ("one\ntwo\tthree", "one two three"),
+        ("over\rwritten", "over written"),
+        ("right\u202eleft", "right\\x202eleft"),
+        ("grün 日本", "grün 日本"),
+    ],
+)
+def test_progress_is_harmless(text: str, shown: str, capsys: pytest.CaptureFixture[str]) -> None:
+    console.progress(text)
+    assert capsys.readouterr() == ("", f"{shown}\n")
+
+
+@given(st.text())
+def test_plain_text_holds_nothing_that_is_obeyed(text: str) -> None:
+    shown = console.plain(text)
+    assert not any((ord(one) < 32 and one not in "\n\t") or 127 <= ord(one) < 160 for one in shown)
+    assert "##[" not in shown
+    assert not any(line.lstrip().startswith("::") for line in shown.split("\n"))
+    assert "\n" not in console.one_line(text)
+
+
+def test_an_error_says_what_happened_and_what_to_type(capsys: pytest.CaptureFixture[str]) -> None:
+    error = RefusedError(
+        "No.\n::error::x", details=["one\ntwo"], unchanged="Nothing was changed.", next_step="inv deploy"
+    )
+    console.error(error)
+    assert capsys.readouterr().err.splitlines() == [
+        "error: No.",
+        ": :error::x",
+        "  one",
+        "  two",
+        "Nothing was changed.",
+        "next: inv deploy",
+    ]
+
+
+def test_output_in_a_poor_encoding() -> None:
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    console.put(stream, "grün → \udcff")
+    stream.seek(0)
+    assert stream.read() == "gr\\xfcn \\u2192 \\udcff\n"
+
+
+def test_progress_to_nobody_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as broken:
+        monkeypatch.setattr(sys, "stderr", broken)
+        console.progress("x")
+        monkeypatch.setattr(sys, "stderr", None)
+        console.progress("x")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), writer)  # so that closing it can write what is left
+
+
+@pytest.mark.parametrize(
+    ("answer", "meant"), [(b"y\n", True), (b"YES\n", True), (b"\n", False), (b"n\n", False)]
+)
+def test_ask(answer: bytes, *, meant: bool) -> None:
+    code = "from ci_tasks.core import console; a = console.ask('Sure?'); print('answer', a)"
+    shown = on_terminal(code, stdin=answer)
+    assert "Sure? [y/N] " in shown
+    assert f"answer {meant}\n" in shown
+
+
+def test_ask_without_a_terminal_is_no(capsys: pytest.CaptureFixture[str]) -> None:
+    assert console.ask("Sure?") is False
+    assert console.is_terminal() is False
+    assert capsys.readouterr() == ("", "")
+
+
+def test_end_of_input_is_no() -> None:
+    code = "from ci_tasks.core import console; print('answer', console.ask('Sure?'), console.is_terminal())"
+    assert "answer False True" in on_terminal(code, stdin=b"\x04")
