@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+# As on a user's machine: Python keeps what it compiled.
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 INV = str(Path(sys.executable).with_name("inv"))
 
 
 def run(command: Sequence[str], *, cwd: Path, env: Mapping[str, str] | None = None) -> float:
     """Seconds that a command takes; ends the benchmark if it fails."""
     began = time.perf_counter()
-    done = subprocess.run(command, cwd=cwd, env={**os.environ, **(env or {})}, capture_output=True, check=False)
+    done = subprocess.run(command, cwd=cwd, env={**ENVIRONMENT, **(env or {})}, capture_output=True, check=False)
     seconds = time.perf_counter() - began
     if done.returncode:
         sys.exit(f"{' '.join(command)} exited with {done.returncode}:\n{done.stderr.decode()}")

@@ -16,9 +16,12 @@ __all__ = ["__version__", "ns"]
 def __getattr__(name: str) -> Any:
     """Make `ns` and `__version__` when they are first asked for: who needs neither pays for neither."""
     if name == "ns":
-        from ci_tasks.root import root_collection  # noqa: PLC0415 - says the docstring
+        from ci_tasks.core.bytecode import kept  # noqa: PLC0415 - says the docstring
 
-        value: object = root_collection()
+        with kept():
+            from ci_tasks.root import root_collection  # noqa: PLC0415 - says the docstring
+
+            value: object = root_collection()
     elif name == "__version__":
         value = _version()
     else:

@@ -33,13 +33,12 @@ def say(answer: Answer, *, as_json: bool) -> None:
     Where the reader went away, Exit with the answer's own code, or NOBODY_READS if that is OK;
     UnavailableError if it can't be written.
     """
+    text = "" if as_json else answer.text if isinstance(answer.text, str) else answer.text()
     try:
         if as_json:
             put_document(answer.document)
-        else:
-            text = answer.text if isinstance(answer.text, str) else answer.text()
-            if text:
-                _out(lambda: console.put(sys.stdout, console.printable(text)))
+        elif text:
+            _out(lambda: console.put(sys.stdout, console.printable(text)))
     except BrokenPipeError:
         raise Exit(code=int(answer.code) or NOBODY_READS) from None
 

@@ -40,8 +40,12 @@ class ObjectDatabase:
         self._at = at
         self._environment = dict(environment or {})
 
+    def make_ready(self) -> None:
+        """Called before git is started on this folder."""
+
     def git(self, *arguments: str, stdin: bytes = b"", timeout: float = LOCAL_TIMEOUT) -> GitAnswer:
         """Run git on this git folder, named explicitly: nothing is searched for."""
+        self.make_ready()
         return run_git(
             [f"--git-dir={self.git_dir}", *arguments],
             at=self._at,
@@ -69,6 +73,7 @@ class ObjectDatabase:
         """
         if not ids:
             return
+        self.make_ready()
         pieces = stream_git(
             [f"--git-dir={self.git_dir}", "cat-file", "--batch", "--buffer"],
             at=self._at,

@@ -57,10 +57,7 @@ _FETCH_OPTIONS = (
 )
 _LOCKS = ("shallow.lock", "packed-refs.lock", "config.lock")
 _LOCK_AGE = 900.0  # seconds; longer than any of our git processes may live
-_DAMAGE = re.compile(
-    r"not a git repository|bad config|bad object refs/|is corrupt|inflate:|loose object|packfile .* cannot be"
-    r"|does not match index|unable to read sha1 file|missing necessary objects",
-)
+_LOCKED = re.compile(r"\.lock': File exists")
 
 
 class PrivateStore(ObjectDatabase):
@@ -86,9 +83,7 @@ class PrivateStore(ObjectDatabase):
         self._looked = False
 
     def git(self, *arguments: str, stdin: bytes = b"", timeout: float = LOCAL_TIMEOUT) -> GitAnswer:
-        """Run git on the store; makes the store first where there is none."""
-        if not self._looked:
-            self._make_sure()
+        """Run git on the store, as in ObjectDatabase."""
         return super().git(*_REF_SETTINGS, *arguments, stdin=stdin, timeout=timeout)
 
     def kinds(self, ids: Sequence[str]) -> dict[str, str]:
@@ -100,9 +95,10 @@ class PrivateStore(ObjectDatabase):
             return super().kinds(ids)
 
     def is_damaged(self, stderr: str) -> bool:
-        """True if git, having failed, complains about the store itself, and not about the remote."""
-        own = [line for line in stderr.splitlines() if not line.startswith("remote:")]
-        return any(_DAMAGE.search(line) for line in own) or not self._is_sound()
+        """True if git, having failed, complains about the store itself: it names its folder or a ref of its own."""
+        ours = (str(self.git_dir), f"bad object {NAMESPACE}")
+        complaints = [line for line in stderr.splitlines() if any(name in line for name in ours)]
+        return any(not _LOCKED.search(line) for line in complaints) or not self._is_sound()
 
     @property
     def is_shallow(self) -> bool:
@@ -159,9 +155,12 @@ class PrivateStore(ObjectDatabase):
         packs = sum(name.endswith(".pack") for name in _names(self.git_dir / "objects" / "pack"))
         loose = len(_names(self.git_dir / "objects" / "17"))
         if packs > _MANY_PACKS or loose > _MANY_LOOSE:
-            super().git(*_REF_SETTINGS, "gc", "--quiet", "--prune=2.weeks.ago", timeout=_COLLECTION_TIMEOUT)
+            self.git("gc", "--quiet", "--prune=2.weeks.ago", timeout=_COLLECTION_TIMEOUT)
 
-    def _make_sure(self) -> None:
+    def make_ready(self) -> None:
+        """Make the store where there is none or it is broken, and take away the locks of processes long gone."""
+        if self._looked:
+            return
         if not self._is_sound():
             self.replace()
         for name in _LOCKS:

@@ -43,8 +43,10 @@ _DECLINED = re.compile(
 )
 _CLASH = re.compile(
     r"' exists; cannot create '|non-empty directory '.*' blocking reference"
-    r"|cannot process '.*' and '.*' at the same time"
+    r"|cannot process '.*' and '.*' at the same time|dst refspec \S+ matches more than one"
 )
+# git matches the tails of the remote's names; it stops here before it sends anything.
+_AMBIGUOUS = re.compile(r"dst refspec (\S+) matches more than one")
 _LOCKED = re.compile(r"Unable to create '(?P<path>[^']+\.lock)': File exists")
 _RACE = re.compile(r"stale info|is at [0-9a-f]{40,64} but expected [0-9a-f]{40,64}|reference already exists")
 _DOUBTFUL_TRIES = 3
@@ -138,6 +140,11 @@ def outcome_of(answer: GitAnswer, updates: Sequence[RefUpdate], *, address: str)
     if answer.status == 1 and "!" in flags and flags <= {"!", "="} and answered:
         refused = "\n".join(line.text for line in lines if line.flag == "!")
         return not_applied(refused, answer.stderr, message=_message(answer, lines))
+    ambiguous = _AMBIGUOUS.search(answer.stderr)
+    if ambiguous and not lines:
+        return not_applied(
+            "", answer.stderr, message=f"{_message(answer, lines)}\n{_in_the_way(ambiguous[1])}"
+        )
     if not answer.timed_out and answer.status > 0 and not lines and before_announcement(answer.stderr):
         raise unreachable(address, answer.stderr, doing="push to")
     said = _message(answer, lines) or f"git ended with status {answer.status}"
@@ -248,6 +255,12 @@ def _paused(number: int, stop: Callable[[], bool]) -> bool:
             return True
         time.sleep(min(left, _NAP))
     return False
+
+
+def _in_the_way(ref: str) -> str:
+    return (
+        f"The remote has another ref whose name ends in {ref}, so git can't tell them apart: delete that one."
+    )
 
 
 def _message(answer: GitAnswer, lines: Sequence[RefStatus]) -> str:

@@ -154,7 +154,7 @@ class RemoteOrigin(Origin):
         command = self._store.fetch_command(self._url, depth=depth or (None if self._store.lends else 1))
         specs = "".join(f"{ref.name}:{name}\n" for name, ref in wanted.items()).encode()
         try:
-            self._ask(command, stdin=specs, doing="fetch from", repairs=True)
+            self._ask(command, stdin=specs, doing="fetch from")
         finally:
             fetched = self._store.take_refs(space)
         for name, ref in wanted.items():
@@ -183,9 +183,7 @@ class RemoteOrigin(Origin):
             next_step="git fetch --unshallow",
         )
 
-    def _ask(
-        self, command: Sequence[str], *, doing: str, stdin: bytes = b"", repairs: bool = False
-    ) -> GitAnswer:
+    def _ask(self, command: Sequence[str], *, doing: str, stdin: bytes = b"") -> GitAnswer:
         """A read over the network; tried again, three times at most, where the failure may pass."""
         end = time.monotonic() + self._timeout
         for tries_left in reversed(range(_READ_TRIES)):
@@ -195,7 +193,7 @@ class RemoteOrigin(Origin):
             gone = _MISSING_REF.search(answer.stderr)
             if gone:
                 raise MovedError(gone[1])
-            if repairs and self._store.is_damaged(answer.stderr):
+            if self._store.is_damaged(answer.stderr):
                 self._store.replace()
             elif not (kind_of(answer.stderr).may_pass or _PASSING.search(answer.stderr)):
                 break

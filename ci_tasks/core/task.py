@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, overload
 from invoke.exceptions import Exit
 from invoke.tasks import Task
 
-from ci_tasks.core import command_line, console, signals
+from ci_tasks.core import bytecode, command_line, console, signals
 from ci_tasks.core.answer import NOBODY_READS, Answer, put_document, say
 from ci_tasks.core.errors import CancelledError, CiTasksError, ExitCode, UsageError
 from ci_tasks.core.parameter import (
@@ -143,7 +143,7 @@ def _perform(declared: Declaration, c: Context, given: dict[str, Any]) -> Answer
     line = command_line.current()
     with command_line.speaking(line):
         try:
-            with signals.raising():
+            with signals.raising(), bytecode.kept():
                 arguments = _arguments(declared, given, line)
                 answer: Answer = declared.face(c, **arguments)
                 say(answer, as_json=as_json)

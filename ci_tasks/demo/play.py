@@ -9,7 +9,6 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ci_tasks.core.command_line import typed
 from ci_tasks.core.errors import FailedError
 from ci_tasks.demo.model import DemoAnswer, DemoStep
 from ci_tasks.demo.story import STEPS
@@ -52,7 +51,7 @@ def ending(answer: DemoAnswer) -> str:
     ]
     if answer.folder:
         clone = Path(answer.folder) / "monorepo"
-        lines += [f"Kept: {answer.folder}", f"next: cd {shlex.quote(str(clone))} && {typed('deploy.status')}"]
+        lines += [f"Kept: {answer.folder}", f"next: cd {shlex.quote(str(clone))} && inv deploy.status"]
     return "\n".join(lines)
 
 

@@ -13,12 +13,9 @@ from ci_tasks.environment.layout import FILE, FOLDER, OTHER_FILES
 from ci_tasks.environment.model import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
-DEPTH = 4
-"""How many folders deep a subproject is looked for where the settings name none."""
-_NEVER = frozenset({FOLDER, "scripts", "node_modules", "build", "dist", "target", "vendor"})
 _BELOW_FOLDER = 3  # <environment>/<region>/, and one more, whose config.yml is too deep
 
 
@@ -53,24 +50,6 @@ def survey(root: Path, subprojects: Sequence[str] = ()) -> Survey:
         if _is_folder(found, root, parts):
             _walk(found, root, "/".join(parts), _BELOW_FOLDER)
     return found
-
-
-def subproject_folders(root: Path, patterns: Sequence[str]) -> tuple[str, ...]:
-    """Paths of the subprojects: what the setting `subprojects` matches, else folders with `environments/`."""
-    if patterns:
-        paths = {path for pattern in patterns for path in root.glob(pattern)}
-        return tuple(sorted(path.relative_to(root).as_posix() for path in paths if path.is_dir()))
-    return tuple(sorted(_with_environments(root, "", DEPTH)))
-
-
-def _with_environments(folder: Path, path: str, depth: int) -> Iterator[str]:
-    with os.scandir(folder) as entries:
-        names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
-    if path and FOLDER in names:
-        yield path
-    for name in names if depth else ():
-        if name not in _NEVER and not name.startswith("."):
-            yield from _with_environments(folder / name, f"{path}/{name}" if path else name, depth - 1)
 
 
 def _is_folder(found: Survey, root: Path, parts: Sequence[str]) -> bool:

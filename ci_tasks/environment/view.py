@@ -6,11 +6,12 @@ import stat
 from typing import TYPE_CHECKING
 
 from ci_tasks.core.errors import RefusedError, UsageError, bad_choice
+from ci_tasks.core.subprojects import subprojects
 from ci_tasks.environment.check import check
 from ci_tasks.environment.configuration import first_run, parse_layers
 from ci_tasks.environment.model import CheckedConfiguration, ConfigurationList, ShownConfiguration
 from ci_tasks.environment.names import choose_region
-from ci_tasks.environment.tree import gather, subproject_folders, survey
+from ci_tasks.environment.tree import gather, survey
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,7 +70,7 @@ def check_configuration(checkout: Checkout) -> CheckedConfiguration:
 
 
 def _known(checkout: Checkout) -> tuple[str, ...]:
-    return subproject_folders(checkout.root, checkout.settings.subprojects)
+    return subprojects(checkout.root, checkout.settings.subprojects)
 
 
 def _choose(given: str, checkout: Checkout, folders: Sequence[str]) -> str:

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 from ci_tasks.core.process import StopRequest, child_environment
 from ci_tasks.core.redact import Redactor
 from ci_tasks.core.signals import deferred
+from ci_tasks.core.subprojects import known, standing_in, subprojects
 from ci_tasks.script import check as rules
 from ci_tasks.script.discovery import discover, everywhere, find, known_ids
 from ci_tasks.script.mode import Decision, decide, unheard
 from ci_tasks.script.model import CheckReport, CIScript, ScriptList, ScriptResult
 from ci_tasks.script.names import Category
 from ci_tasks.script.runner import run_script
-from ci_tasks.script.subprojects import known, standing_in, subprojects
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

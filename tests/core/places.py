@@ -8,7 +8,6 @@ import subprocess
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ci_tasks.core.git import Repository
@@ -16,10 +15,12 @@ from tests.repositories import git, write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from ci_tasks.core.origin import Origin, RemoteRef
 
 TAG = "refs/tags/api/production"
+TAGGER = "Test <test@example.invalid> 1700000000 +0000"
 
 
 def origin_of(clone: Path, *, timeout: float = 60.0) -> Origin:
@@ -29,9 +30,7 @@ def origin_of(clone: Path, *, timeout: float = 60.0) -> Origin:
 
 def tag_content(commit: str, text: str = "one", *, name: str = "api/production") -> bytes:
     """An annotated tag as git stores it."""
-    header = (
-        f"object {commit}\ntype commit\ntag {name}\ntagger Test <test@example.invalid> 1700000000 +0000\n"
-    )
+    header = f"object {commit}\ntype commit\ntag {name}\ntagger {TAGGER}\n"
     return f"{header}\n{text}\n".encode()
 
 
@@ -68,7 +67,7 @@ def counting_git(folder: Path) -> tuple[str, Path]:
 def fill_with_tags(remote: Path, names: list[str], target: str) -> None:
     """Make annotated tags in a bare repository, by one process for all of them."""
     stream = "".join(
-        f"tag {name}\nfrom {target}\ntagger Test <test@example.invalid> 1700000000 +0000\ndata 4\n{number:04}\n"
+        f"tag {name}\nfrom {target}\ntagger {TAGGER}\ndata 4\n{number:04}\n"
         for number, name in enumerate(names)
     )
     git("fast-import", "--quiet", cwd=remote, stdin=stream)

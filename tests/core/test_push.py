@@ -10,14 +10,13 @@ import pytest
 from ci_tasks.core.errors import ExitCode, UnavailableError
 from ci_tasks.core.git_process import GitAnswer
 from ci_tasks.core.push import NotApplied, PushResult, RefUpdate, outcome_of, parse_porcelain
-from tests.core.places import TAG, hook, origin_of, picture, serving, tag_content
+from tests.core.places import TAG, counting_git, hook, origin_of, picture, serving, tag_content
 from tests.repositories import Monorepo, git
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from ci_tasks.core.origin import Origin
-    from ci_tasks.core.push import PushOutcome
 
 A, B, C = "a" * 40, "b" * 40, "c" * 40
 KILL_SERVER = "kill -9 $PPID"
@@ -175,12 +174,12 @@ def test_f74_dies_once_and_is_applied_by_the_next_try(origin: Origin, monorepo: 
 
 
 def test_f74_the_caller_may_give_up(origin: Origin, monorepo: Monorepo) -> None:
-    hook(monorepo.remote, "pre-receive", KILL_SERVER)
-    asked: list[bool] = []
-    outcome = origin.push_until_known(
-        [make(TAG, one_tag(origin, monorepo))], tries=50, stop=lambda: asked.append(True) or len(asked) > 2
-    )
+    attempts = monorepo.remote / "attempts"
+    hook(monorepo.remote, "pre-receive", f"echo x >> {attempts}; {KILL_SERVER}")
+    update = make(TAG, one_tag(origin, monorepo))
+    outcome = origin.push_until_known([update], tries=50, stop=attempts.exists)
     assert outcome.result is PushResult.UNKNOWN
+    assert attempts.read_text(encoding="ascii") == "x\n"
 
 
 def test_f75_the_remote_goes_away_after_an_unknown_push(origin: Origin, monorepo: Monorepo) -> None:
@@ -232,17 +231,16 @@ def test_f78_the_lock_of_a_writer_at_work_goes_away(origin: Origin, monorepo: Mo
 
 
 def test_f112_no_endless_retry_of_a_stale_lock(
-    origin: Origin, monorepo: Monorepo, monkeypatch: pytest.MonkeyPatch
+    origin: Origin, monorepo: Monorepo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lock = monorepo.remote / f"{TAG}.lock"
     lock.parent.mkdir(parents=True)
     lock.touch()
-    attempts: list[PushOutcome] = []
-    push = origin.push
-    monkeypatch.setattr(origin, "push", lambda updates: attempts.append(push(updates)) or attempts[-1])
+    path, log = counting_git(tmp_path)
+    monkeypatch.setenv("PATH", path)
     outcome = origin.push_until_known([make(TAG, one_tag(origin, monorepo))], tries=50)
     assert (outcome.result, outcome.reason) == (PushResult.NOT_APPLIED, NotApplied.STALE_LOCK)
-    assert len(attempts) == 3
+    assert sum(" push --atomic " in line for line in log.read_text(encoding="utf-8").splitlines()) == 3
 
 
 def test_f112_a_tag_in_the_way_of_a_folder(origin: Origin, monorepo: Monorepo) -> None:

@@ -76,20 +76,20 @@ def test_every_spelling_is_hidden_wherever_reads_end(spelling: str, size: int) -
 def test_f107_base64_of_a_text_that_holds_the_secret(encode: object, before: int, after: int) -> None:
     assert callable(encode)
     phrase = "\u00ff\u00ffp4ssw\u00f6rd>>>?"
-    encoded = encode(b"u" * before + secret.encode() + b"x" * after).decode()
-    hidden = Redactor([secret]).text(encoded)
+    encoded = encode(b"u" * before + phrase.encode() + b"x" * after).decode()
+    hidden = Redactor([phrase]).text(encoded)
     left = hidden.replace("***", "")
     assert hidden.count("***") == 1
     # All that depends on the secret alone is gone; a character on each side depends on a neighbour too.
-    assert len(encoded) - len(left) >= len(secret.encode()) * 8 // 6 - 1
+    assert len(encoded) - len(left) >= len(phrase.encode()) * 8 // 6 - 1
 
 
 def test_f107_wrapped_base64_as_the_base64_program_prints_it() -> None:
     phrase = "".join(chr(33 + (7 * place) % 90) for place in range(200))
-    printed = subprocess.run(["base64"], input=f"{secret}\n".encode(), check=True, capture_output=True).stdout
+    printed = subprocess.run(["base64"], input=f"{phrase}\n".encode(), check=True, capture_output=True).stdout
     assert printed.count(b"\n") > 2
     assert (
-        max(len(line.replace("***", "")) for line in Redactor([secret]).text(printed.decode()).split("\n"))
+        max(len(line.replace("***", "")) for line in Redactor([phrase]).text(printed.decode()).split("\n"))
         < 5
     )
 
@@ -97,10 +97,10 @@ def test_f107_wrapped_base64_as_the_base64_program_prints_it() -> None:
 def test_f107_shell_trace() -> None:
     phrase = "it's a $ecret"
     trace = subprocess.run(
-        ["bash", "-xc", 'true "$1"', "bash", secret], check=True, capture_output=True, text=True
+        ["bash", "-xc", 'true "$1"', "bash", phrase], check=True, capture_output=True, text=True
     ).stderr
     assert "ecret" in trace
-    assert "ecret" not in Redactor([secret]).text(trace)
+    assert "ecret" not in Redactor([phrase]).text(trace)
 
 
 def test_a_secret_of_several_lines_is_hidden_line_by_line() -> None:
@@ -246,8 +246,8 @@ def test_f107_a_secret_across_the_limit_is_not_half_shown(limit: int) -> None:
 @pytest.mark.parametrize("shift", range(0, 40, 3))
 def test_f107_a_secret_across_the_start_of_the_tail_window(shift: int) -> None:
     phrase = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ01234"
-    first, second = secret[:shift].encode(), secret[shift:].encode()
-    _, lines = shown([first, second + b" more" * 40 + b"\n" + (b"z" * 60_000 + b"\n") * 10], secret, limit=1)
+    first, second = phrase[:shift].encode(), phrase[shift:].encode()
+    _, lines = shown([first, second + b" more" * 40 + b"\n" + (b"z" * 60_000 + b"\n") * 10], phrase, limit=1)
     assert len(lines.tail) == 11
     assert not [line for line in lines.tail if re.search("[0-9A-Z]", line)]
 

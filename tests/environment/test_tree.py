@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ci_tasks.core.errors import UsageError
-from ci_tasks.environment.tree import gather, subproject_folders, survey
+from ci_tasks.environment.tree import gather, survey
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -103,24 +103,3 @@ def test_a_file_in_the_place_of_the_folder(tmp_path: Path) -> None:
     write(tmp_path, "environments")
     with pytest.raises(UsageError, match="environments: this is no folder"):
         gather(tmp_path)
-
-
-def test_subprojects_are_what_the_settings_name(tmp_path: Path) -> None:
-    write(tmp_path, "api/x", "services/auth/x", "services/mail/x", "services/notes.txt", "web/environments/x")
-    assert subproject_folders(tmp_path, ("api", "services/*")) == ("api", "services/auth", "services/mail")
-
-
-def test_subprojects_are_else_the_folders_with_environments(tmp_path: Path) -> None:
-    write(
-        tmp_path,
-        "environments/staging/environments/x",
-        "api/environments/x",
-        "services/auth/environments/x",
-        "node_modules/a/environments/x",
-        ".venv/a/environments/x",
-        "1/2/3/4/environments/x",
-        "1/2/3/4/5/environments/x",
-        "empty/x",
-    )
-    (tmp_path / "link").symlink_to("api")
-    assert subproject_folders(tmp_path, ()) == ("1/2/3/4", "api", "services/auth")

@@ -1,4 +1,4 @@
-"""Which folders are subprojects, as far as scripts go."""
+"""Which folders are subprojects, and which of them you stand in."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ci_tasks.core.errors import UsageError
-from ci_tasks.script.subprojects import known, standing_in, subprojects
+from ci_tasks.core.subprojects import known, standing_in, subprojects
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
 @pytest.fixture
-def tree(root: Path) -> Path:
+def tree(tmp_path: Path) -> Path:
     for path in (
         "environments/production",
         "api/environments/production",
@@ -25,10 +25,10 @@ def tree(root: Path) -> Path:
         "a/b/c/d/environments",
         "a/b/c/d/e/environments",
     ):
-        (root / path).mkdir(parents=True)
-    (root / "services/readme.txt").touch()
-    (root / "linked").symlink_to("api")
-    return root
+        (tmp_path / path).mkdir(parents=True)
+    (tmp_path / "services/readme.txt").touch()
+    (tmp_path / "linked").symlink_to("api")
+    return tmp_path
 
 
 def test_without_settings_a_subproject_has_environments_of_its_own(tree: Path) -> None:

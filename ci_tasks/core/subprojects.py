@@ -1,4 +1,4 @@
-"""Which subprojects' folders to look for scripts in."""
+"""Which folders of a checkout are subprojects."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 ENVIRONMENTS = "environments"
 _DEEPEST = 4
-_NEVER = frozenset({"node_modules", "vendor", "build", "dist"})
+_NEVER = frozenset({ENVIRONMENTS, "scripts", "node_modules", "vendor", "build", "dist", "target"})
 
 
 def subprojects(root: Path, patterns: Sequence[str]) -> tuple[str, ...]:
@@ -32,13 +32,11 @@ def subprojects(root: Path, patterns: Sequence[str]) -> tuple[str, ...]:
 def _with_environments(root: Path) -> Iterator[Path]:
     for folder, below, _ in os.walk(root):
         here = Path(folder)
-        if ENVIRONMENTS in below:
+        if ENVIRONMENTS in below and not (here / ENVIRONMENTS).is_symlink():
             yield here
         depth = len(here.relative_to(root).parts)
         below[:] = [
-            name
-            for name in below
-            if depth < _DEEPEST and not name.startswith(".") and name not in _NEVER and name != ENVIRONMENTS
+            name for name in below if depth < _DEEPEST and not name.startswith(".") and name not in _NEVER
         ]
 
 

@@ -1,0 +1,461 @@
+"""`inv tag.create`: create-only, on the remote alone, and the clone stays as it was."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+from dulwich.objects import Tag as DulwichTag
+from dulwich.repo import Repo
+from jsonschema import Draft202012Validator
+
+from ci_tasks.core.entity import json_schema
+from ci_tasks.tag.create import CreatedTag
+from tests.repositories import build_monorepo, git, write
+from tests.tag.remotes import git_wrapper, once_before, put_object, put_ref, put_tag, snapshot, tag_content
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.conftest import Inv
+    from tests.repositories import Monorepo
+    from tests.tag.conftest import Run
+
+API = ("--subproject", "api", "--version", "v1.0.0")
+REF = "refs/tags/api/v1.0.0"
+
+
+def _dulwich_tag(remote: Path, ref: str) -> DulwichTag:
+    """The tag as a reader sees it that is not git."""
+    repository = Repo(str(remote))
+    found = repository[repository.refs[ref.encode()]]
+    repository.close()
+    assert isinstance(found, DulwichTag)
+    return found
+
+
+def test_a_version_is_an_annotated_tag_on_the_remote_alone(run: Run, monorepo: Monorepo) -> None:
+    done = run("tag.create", *API, "--message", "First version")
+    head = monorepo.git("rev-parse", "HEAD")
+    assert (done.returncode, done.stdout) == (0, f"Created api/v1.0.0 on commit {head[:12]}.\n")
+    tag = _dulwich_tag(monorepo.remote, REF)
+    assert tag.name == b"api/v1.0.0"
+    assert tag.object[1].decode() == head
+    assert tag.message == b"First version\n"
+    assert tag.tagger == b"Test Person <test@example.invalid>"
+    assert monorepo.git("tag") == ""
+    git("fsck", "--strict", cwd=monorepo.remote)
+
+
+def test_f66_the_same_again_changes_nothing(run: Run, monorepo: Monorepo) -> None:
+    first = run("tag.create", *API, "--json")
+    before = monorepo.remote_refs()
+    again = run("tag.create", *API, "--json")
+    assert (first.returncode, again.returncode) == (0, 0)
+    assert monorepo.remote_refs() == before
+    one, other = json.loads(first.stdout), json.loads(again.stdout)
+    for document in (one, other):
+        Draft202012Validator(json_schema(CreatedTag)).validate(document)
+    assert (one["created"], other["created"]) == (True, False)
+    assert one["tag"] == other["tag"]
+    assert one["tag"]["tagId"] == before[REF]
+    assert run("tag.create", *API).stdout.startswith("Nothing to do: there is already api/v1.0.0")
+
+
+def test_f67_another_commit_is_a_conflict(run: Run, monorepo: Monorepo) -> None:
+    run("tag.create", *API)
+    before = monorepo.remote_refs()
+    old = monorepo.git("rev-parse", "HEAD")
+    new = monorepo.commit()
+    done = run("tag.create", *API)
+    assert done.returncode == 4
+    assert f"on {old[:12]}, not on {new[:12]}" in done.stderr
+    assert "next: inv tag.create --version v1.0.1 --subproject api\n" in done.stderr
+    assert {**before, "refs/heads/main": new} == monorepo.remote_refs()
+
+
+def test_f50_a_lightweight_tag_of_the_name_is_a_conflict(run: Run, monorepo: Monorepo) -> None:
+    put_ref(monorepo.remote, "api/v1.0.0", monorepo.git("rev-parse", "HEAD"))
+    done = run("tag.create", *API)
+    assert done.returncode == 4
+    assert "as a lightweight tag" in done.stderr
+    assert "next: inv tag.create --version v1.0.1" in done.stderr
+
+
+def test_f52_an_existing_tag_with_another_name_inside_is_refused(run: Run, monorepo: Monorepo) -> None:
+    head = monorepo.git("rev-parse", "HEAD")
+    put_ref(monorepo.remote, "api/v1.0.0", put_object(monorepo.remote, tag_content(head, "web/v6.6.6")))
+    before = monorepo.remote_refs()
+    done = run("tag.create", *API)
+    assert done.returncode == 3
+    assert "its object calls itself 'web/v6.6.6'" in done.stderr
+    assert monorepo.remote_refs() == before
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param(("--version", "1.2"), id="F13-two-numbers"),
+        pytest.param(("--version", "v1.2.3+b d"), id="F13-build"),
+        pytest.param(("--version", "99999999999999999999.0.0"), id="F13-digits"),
+        pytest.param(("--version", "v1.0.0-stable"), id="F13-state"),
+        pytest.param(("--version", "v1.0.0-x.lock"), id="F11-lock"),
+        pytest.param(("--version", "production"), id="F82-an-environment"),
+        pytest.param(("--version", "$(id)"), id="F2-substitution"),
+        pytest.param(("--version=-x",), id="F3-option"),
+        pytest.param(("--version", "v1.0.0", "--commit=-x"), id="F3-commit-option"),
+        pytest.param(("--version", "v1.0.0", "--commit=--upload-pack=x"), id="F3-commit-long-option"),
+        pytest.param(("--version", "v1.0.0", "--commit", "nowhere"), id="F42-unknown-revision"),
+        pytest.param(("--version", "v1.0.0", "--commit", "HEAD:api/main.txt"), id="F52-a-blob"),
+        pytest.param(("--version", "v1.0.0", "--commit", "HEAD^{tree}"), id="F52-a-tree"),
+        pytest.param(("--version", "v1.0.0", "--subproject", "../../etc"), id="F5-out-of-the-tree"),
+        pytest.param(("--version", "v1.0.0", "--subproject", "Api"), id="F10-case"),
+        pytest.param(("--version", "v1.0.0", "--subproject", "con"), id="F11-con"),
+        pytest.param(("--version", "v1.0.0", "--subproject", "nothing"), id="F14-unknown-subproject"),
+        pytest.param(("--version", "v1.0.0", "--subproject", "staging"), id="F14-an-environment"),
+        pytest.param(("--version", "v1.0.0", "--force"), id="F86-force"),
+    ],
+)
+def test_refused_arguments(run: Run, monorepo: Monorepo, arguments: tuple[str, ...]) -> None:
+    before = monorepo.remote_refs()
+    subproject = () if "--subproject" in arguments else ("--subproject", "api")
+    done = run("tag.create", *arguments, *subproject)
+    assert done.returncode == (1 if "--force" in arguments else 2)
+    assert done.stdout == ""
+    assert monorepo.remote_refs() == before
+
+
+def test_which_subproject(run: Run, monorepo: Monorepo) -> None:
+    nowhere = run("tag.create", "--version", "v1.0.0")
+    assert nowhere.returncode == 2
+    assert "There are: api, services/auth, web." in nowhere.stderr
+    assert "next: inv tag.create --version v1.0.0 --subproject api" in nowhere.stderr
+    inside = run("tag.create", "--version", "v1.0.0", cwd=monorepo.clone / "services/auth")
+    assert inside.returncode == 0
+    put_tag(monorepo.remote, "v0.1.0", monorepo.git("rev-parse", "HEAD"))
+    root = run("tag.create", "--version", "v0.2.0")
+    assert root.returncode == 0
+    assert {"refs/tags/services/auth/v1.0.0", "refs/tags/v0.2.0"} < monorepo.remote_refs().keys()
+    message = _dulwich_tag(monorepo.remote, "refs/tags/services/auth/v1.0.0").message
+    assert message == b"services/auth v1.0.0\n"
+
+
+def test_the_text_of_a_tag_without_a_message_is_its_name(run: Run, monorepo: Monorepo) -> None:
+    write(monorepo.clone / "ci_tasks.yaml", "subprojects: [lib/vault]\n")
+    monorepo.write("lib/vault/main.txt", "vault\n")
+    monorepo.commit()
+    assert run("tag.create", "--subproject", "lib/vault", "--version", "v1.0.0").returncode == 0
+    assert _dulwich_tag(monorepo.remote, "refs/tags/lib/vault/v1.0.0").message == b"lib/vault v1.0.0\n"
+
+
+def test_f6_a_subproject_behind_a_link_is_refused(run: Run, monorepo: Monorepo, tmp_path: Path) -> None:
+    (tmp_path / "outside").mkdir()
+    (monorepo.clone / "services/evil").symlink_to(tmp_path / "outside")
+    before = monorepo.remote_refs()
+    done = run("tag.create", "--subproject", "services/evil", "--version", "v1.0.0")
+    assert done.returncode == 3
+    assert "services/evil is a symbolic link" in done.stderr
+    assert monorepo.remote_refs() == before
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "ünï 🚀 'quotes' \"and\" $(id) `id` ;id",
+        "one\n---\n{}\n\ntwo",
+        "\x1b[2J::add-mask::x\n##[error]y",
+        "# not a comment\n-x",
+        "-----BEGIN PGP SIGNATURE-----",
+    ],
+)
+def test_the_message_is_kept_as_it_is(run: Run, monorepo: Monorepo, message: str) -> None:
+    done = run("tag.create", *API, f"--message={message}")
+    assert done.returncode == 0
+    found = _dulwich_tag(monorepo.remote, REF)
+    assert (found.message or b"").decode() + (found.signature or b"").decode() == f"{message}\n"
+    assert run("tag.create", *API, f"--message={message}").stdout.startswith("Nothing to do")
+
+
+def test_the_message_may_come_by_the_environment(run: Run, monorepo: Monorepo) -> None:
+    assert run("tag.create", *API, env={"CI_TASKS_REASON": "by the workflow"}).returncode == 0
+    assert _dulwich_tag(monorepo.remote, REF).message == b"by the workflow\n"
+
+
+def test_f125_a_commit_on_no_branch_of_the_remote_is_refused(run: Run, monorepo: Monorepo) -> None:
+    monorepo.git("commit", "--quiet", "--allow-empty", "--message", "Not pushed")
+    before = monorepo.remote_refs()
+    done = run("tag.create", *API)
+    assert done.returncode == 3
+    assert "on no branch of the remote" in done.stderr
+    assert "next: git push" in done.stderr
+    assert monorepo.remote_refs() == before
+    assert run("tag.create", *API, "--unpublished").returncode == 0
+    assert _dulwich_tag(monorepo.remote, REF).object[1].decode() == monorepo.git("rev-parse", "HEAD")
+
+
+@pytest.mark.parametrize(
+    ("existing", "wanted"),
+    [
+        pytest.param("api", "api/v1.0.0", id="F112-a-tag-is-in-the-way"),
+        pytest.param("services", "services/auth/v1.0.0", id="F112-above"),
+        pytest.param("api/v1.0.0/notes", "api/v1.0.0", id="F112-below"),
+        pytest.param("api/v1.0.0/it's;id", "api/v1.0.0", id="F112-with-a-quote"),
+    ],
+)
+def test_names_that_git_cannot_keep_beside_each_other(
+    run: Run, monorepo: Monorepo, existing: str, wanted: str
+) -> None:
+    put_ref(monorepo.remote, existing, monorepo.git("rev-parse", "HEAD"))
+    before = monorepo.remote_refs()
+    done = run("tag.create", "--subproject", wanted.removesuffix("/v1.0.0"), "--version", "v1.0.0")
+    assert done.returncode == 3
+    assert f"git can't keep the tags {existing} and {wanted} side by side" in done.stderr
+    assert monorepo.remote_refs() == before
+    (line,) = (text for text in done.stderr.splitlines() if text.startswith("next: "))
+    typed = subprocess.run(
+        line.removeprefix("next: "), shell=True, check=True, capture_output=True, text=True  # noqa: S602 - as a user pastes it
+    )
+    assert typed.stdout.split() == [before[f"refs/tags/{existing}"], f"refs/tags/{existing}"]
+
+
+def test_f112_a_clash_that_comes_up_during_the_push(run: Run, monorepo: Monorepo, tmp_path: Path) -> None:
+    head = monorepo.git("rev-parse", "HEAD")
+    env = once_before(tmp_path, "push", f"git -C {monorepo.remote} update-ref refs/tags/api {head}")
+    done = run("tag.create", *API, env=env)
+    assert done.returncode == 3
+    assert "git can't keep a tag beside another that is a folder of its name" in done.stderr
+    assert REF not in monorepo.remote_refs()
+
+
+def test_f68_a_tag_that_appears_during_the_push(run: Run, monorepo: Monorepo, tmp_path: Path) -> None:
+    head = monorepo.git("rev-parse", "HEAD")
+    other = put_tag(monorepo.remote, "other", monorepo.commit())
+    monorepo.git("reset", "--quiet", "--hard", head)
+    env = once_before(tmp_path, "push", f"git -C {monorepo.remote} update-ref {REF} {other}")
+    done = run("tag.create", *API, env=env)
+    assert done.returncode == 4
+    assert monorepo.remote_refs()[REF] == other
+
+
+def test_f68_of_two_at_once_exactly_one_wins(inv: Inv, monorepo: Monorepo, tmp_path: Path) -> None:
+    second = tmp_path / "second"
+    git("clone", "--quiet", str(monorepo.remote), str(second), cwd=tmp_path)
+    git("commit", "--quiet", "--allow-empty", "--message", "Other", cwd=second)
+    git("push", "--quiet", "origin", "main", cwd=second)
+    clones = (monorepo.clone, second)
+    before = [snapshot(clone) for clone in clones]
+    with ThreadPoolExecutor() as pool:
+        done = list(pool.map(lambda clone: inv("tag.create", *API, cwd=clone), clones))
+    assert sorted(one.returncode for one in done) == [0, 4]
+    winner = clones[[one.returncode for one in done].index(0)]
+    tag = _dulwich_tag(monorepo.remote, REF)
+    assert tag.object[1].decode() == git("rev-parse", "HEAD", cwd=winner)
+    assert [snapshot(clone) for clone in clones] == before
+
+
+def test_f47_a_stale_local_tag_is_named_and_left_alone(run: Run, monorepo: Monorepo) -> None:
+    head = monorepo.git("rev-parse", "HEAD")
+    put_tag(monorepo.remote, "api/v1.0.0", head)
+    monorepo.commit()
+    monorepo.git("tag", "-a", "-m", "stale", "api/v1.0.0")
+    done = run("tag.create", *API, "--commit", head)
+    assert done.returncode == 0
+    assert "warning: The tag api/v1.0.0 in this clone is on" in done.stderr
+    assert f"the remote's is on {head[:12]}" in done.stderr
+
+
+def test_f47_a_local_tag_is_no_tag_of_the_remote(run: Run, monorepo: Monorepo) -> None:
+    old = monorepo.git("rev-parse", "HEAD")
+    monorepo.git("tag", "-a", "-m", "only here", "api/v1.0.0")
+    new = monorepo.commit()
+    assert run("tag.create", *API).returncode == 0
+    assert _dulwich_tag(monorepo.remote, REF).object[1].decode() == new
+    assert monorepo.git("rev-parse", "api/v1.0.0^{commit}") == old
+
+
+def test_f48_a_flattened_local_tag_is_not_believed(run: Run, monorepo: Monorepo) -> None:
+    head = monorepo.git("rev-parse", "HEAD")
+    put_tag(monorepo.remote, "api/v1.0.0", head)
+    monorepo.git("tag", "api/v1.0.0", head)
+    done = run("tag.create", *API)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("Nothing to do")
+
+
+def test_f49_branches_of_the_same_name_do_not_disturb(run: Run, monorepo: Monorepo) -> None:
+    old = monorepo.git("rev-parse", "HEAD")
+    for name in ("api/v1.0.0", "api/staging", "refs/tags/api/v1.0.0"):
+        monorepo.git("branch", name)
+        monorepo.git("push", "--quiet", "origin", f"refs/heads/{name}")
+    new = monorepo.commit()
+    assert run("tag.create", *API).returncode == 0
+    assert _dulwich_tag(monorepo.remote, REF).object[1].decode() == new
+    assert monorepo.remote_refs()["refs/heads/api/v1.0.0"] == old
+
+
+def test_f42_zero_commits(inv: Inv, tmp_path: Path) -> None:
+    git("init", "--quiet", str(tmp_path / "new"), cwd=tmp_path)
+    write(tmp_path / "new/tasks.py", "from ci_tasks import ns\n")
+    done = inv("tag.create", "--version", "v1.0.0", cwd=tmp_path / "new")
+    assert done.returncode == 2
+    assert "There is no commit 'HEAD' here" in done.stderr
+    assert git("for-each-ref", cwd=tmp_path / "new") == ""
+
+
+def test_f42_a_detached_head(run: Run, monorepo: Monorepo) -> None:
+    old = monorepo.git("rev-parse", "HEAD")
+    monorepo.commit()
+    monorepo.git("checkout", "--quiet", "--detach", old)
+    assert run("tag.create", *API).returncode == 0
+    assert _dulwich_tag(monorepo.remote, REF).object[1].decode() == old
+
+
+def test_f37_a_shallow_clone_without_tags(inv: Inv, monorepo: Monorepo, tmp_path: Path) -> None:
+    old = monorepo.git("rev-parse", "HEAD")
+    monorepo.commit()
+    put_tag(monorepo.remote, "api/v0.9.0", old)
+    shallow = tmp_path / "shallow"
+    git("clone", "--quiet", "--depth=1", "--no-tags", f"file://{monorepo.remote}", str(shallow), cwd=tmp_path)
+    before = snapshot(shallow)
+    assert inv("tag.create", *API, cwd=shallow).returncode == 0
+    assert snapshot(shallow) == before
+    assert _dulwich_tag(monorepo.remote, REF).object[1].decode() == monorepo.git("rev-parse", "HEAD")
+
+
+def test_f124_a_repository_without_a_remote_runs_none_of_its_hooks(inv: Inv, tmp_path: Path) -> None:
+    clone = build_monorepo(tmp_path).clone
+    git("remote", "remove", "origin", cwd=clone)
+    ran = tmp_path / "ran"
+    for hook in ("pre-push", "reference-transaction", "post-update", "update", "pre-receive", "post-checkout"):
+        write(clone / ".git/hooks" / hook, f"#!/bin/sh\necho {hook} >> {ran}\nexit 1\n", executable=True)
+    done = inv("tag.create", *API, cwd=clone)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert not ran.exists()
+    assert git("cat-file", "-t", "api/v1.0.0", cwd=clone) == "tag"
+    before = snapshot(clone)
+    assert inv("tag.create", *API, cwd=clone).returncode == 0
+    assert snapshot(clone) == before
+    git("-c", "core.hooksPath=/dev/null", "commit", "--quiet", "--allow-empty", "-m", "Next", cwd=clone)
+    before = snapshot(clone)
+    assert inv("tag.create", *API, cwd=clone).returncode == 4
+    assert snapshot(clone) == before
+
+
+def test_f34_hooks_of_the_clone_are_not_run(run: Run, monorepo: Monorepo, tmp_path: Path) -> None:
+    ran = tmp_path / "ran"
+    for hook in ("pre-push", "reference-transaction", "post-checkout"):
+        write(monorepo.clone / ".git/hooks" / hook, f"#!/bin/sh\ntouch {ran}\nexit 1\n", executable=True)
+    assert run("tag.create", *API).returncode == 0
+    assert not ran.exists()
+
+
+def test_f80_what_the_remote_declines(run: Run, monorepo: Monorepo) -> None:
+    hook = (
+        "#!/bin/sh\necho 'error: GH013: Repository rule violations found for refs/tags/api/v1.0.0.' >&2\n"
+        "echo '- Cannot create ref due to creations being restricted.' >&2\nexit 1\n"
+    )
+    write(monorepo.remote / "hooks/pre-receive", hook, executable=True)
+    before = monorepo.remote_refs()
+    done = run("tag.create", *API)
+    assert done.returncode == 3
+    assert "the remote's rules decline it" in done.stderr
+    assert "GH013: Repository rule violations found for refs/tags/api/v1.0.0." in done.stderr
+    assert "creations being restricted" in done.stderr
+    assert monorepo.remote_refs() == before
+
+
+def test_f81_the_name_of_an_immutable_release(run: Run, monorepo: Monorepo) -> None:
+    hook = "#!/bin/sh\necho 'Cannot create ref: api/v1.0.0 was used by an immutable release.' >&2\nexit 1\n"
+    write(monorepo.remote / "hooks/pre-receive", hook, executable=True)
+    done = run("tag.create", *API)
+    assert done.returncode == 3
+    assert "was used by an immutable release" in done.stderr
+    assert "next: inv tag.create --version v1.0.1 --subproject api\n" in done.stderr
+
+
+def test_f78_a_stale_lock_on_the_remote(run: Run, monorepo: Monorepo) -> None:
+    lock = write(monorepo.remote / "refs/tags/api/v1.0.0.lock", "")
+    done = run("tag.create", *API, "--message", "It's time")
+    assert done.returncode == 5
+    assert "a lock file was left on the remote" in done.stderr
+    assert f"rm '{lock}'" in done.stderr
+    head = monorepo.git("rev-parse", "HEAD")
+    line = f"next: inv tag.create --version v1.0.0 --subproject api --commit {head} --message 'It'\"'\"'s time'\n"
+    assert line in done.stderr
+    assert REF not in monorepo.remote_refs()
+    lock.unlink()
+    assert run("tag.create", *API).returncode == 0
+
+
+SSH = """\
+#!/bin/sh
+for last; do :; done
+case "$last" in
+  *receive-pack*) echo 'ERROR: Permission to example/project.git denied to reader.' >&2; exit 128 ;;
+  *) eval "$last" ;;
+esac
+"""
+
+
+def test_f83_a_login_that_may_only_read(run: Run, monorepo: Monorepo, tmp_path: Path) -> None:
+    monorepo.git("remote", "set-url", "origin", f"ssh://git@example.invalid{monorepo.remote}")
+    ssh = write(tmp_path / "ssh", SSH, executable=True)
+    before = monorepo.remote_refs()
+    done = run("tag.create", *API, env={"GIT_SSH_COMMAND": str(ssh), "GIT_SSH_VARIANT": "simple"})
+    assert done.returncode == 5
+    assert "the login was refused" in done.stderr
+    assert "denied to reader" in done.stderr
+    assert "Nothing was changed." in done.stderr
+    assert monorepo.remote_refs() == before
+
+
+def test_f87_a_remote_that_is_not_there(run: Run, monorepo: Monorepo, tmp_path: Path) -> None:
+    monorepo.git("remote", "set-url", "origin", str(tmp_path / "nowhere.git"))
+    done = run("tag.create", *API)
+    assert done.returncode == 5
+    assert "Nothing was changed." in done.stderr
+
+
+def test_f113_settings_of_the_user_move_no_tag(run: Run, monorepo: Monorepo) -> None:
+    monorepo.git("config", "push.followTags", "true")
+    monorepo.git("config", "--add", "remote.origin.fetch", "+refs/tags/*:refs/tags/*")
+    monorepo.git("tag", "-a", "-m", "mine", "private")
+    put_tag(monorepo.remote, "web/v1.0.0", monorepo.git("rev-parse", "HEAD"))
+    before = monorepo.remote_refs()
+    assert run("tag.create", *API).returncode == 0
+    assert monorepo.remote_refs().keys() == {*before, REF}
+    assert monorepo.git("tag") == "private"
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        pytest.param((("remote.origin.pushurl", "/elsewhere.git"),), id="F114-another-push-address"),
+        pytest.param((("remote.origin.url", "/second.git"),), id="F114-two-addresses"),
+        pytest.param((("url./elsewhere/.pushInsteadOf", "/"),), id="F114-push-instead-of"),
+    ],
+)
+def test_more_than_one_address_is_refused(
+    run: Run, monorepo: Monorepo, settings: tuple[tuple[str, str], ...]
+) -> None:
+    for name, value in settings:
+        monorepo.git("config", "--add", name, value)
+    done = run("tag.create", *API)
+    assert done.returncode == 3
+    assert f"from {monorepo.remote}" in done.stderr
+    assert "pushes to " in done.stderr
+    assert REF not in monorepo.remote_refs()
+
+
+def test_f3_no_text_of_the_user_is_an_option_of_git(run: Run, monorepo: Monorepo, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    env = git_wrapper(tmp_path, f'printf "%s\\n" "$@" >> {log}')
+    run("tag.create", *API, "--message=--evil", "--commit=main", env=env)
+    said = log.read_text(encoding="utf-8").splitlines()
+    assert "push" in said
+    assert "--evil" not in said
+    assert not [word for word in said if word in {"--force", "-f"} or word.startswith("+refs")]
+    assert REF in monorepo.remote_refs()
