@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+from pathlib import Path
 
 import nox
 
@@ -11,7 +14,15 @@ nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.error_on_external_run = True
 nox.options.sessions = ["tests", "lint", "types"]
 
-PYTHONS = [version for version in ("3.10", "3.11", "3.12", "3.13") if shutil.which(f"python{version}")]
+
+def interpreter(version: str) -> str | None:
+    """A Python of this version that really starts: on PATH, else among those of pyenv (whose shims may not)."""
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv", "versions")
+    found = [shutil.which(f"python{version}"), *map(str, sorted(pyenv.glob(f"{version}.*/bin/python")))]
+    for candidate in filter(None, found):
+        if subprocess.run([candidate, "-c", ""], capture_output=True, check=False).returncode == 0:
+            return candidate
+    return None
 
 
 def install(session: nox.Session) -> None:
@@ -48,6 +59,7 @@ def types(session: nox.Session) -> None:
     session.run("mypy")
 
 
-for _version in PYTHONS:
-    # Only interpreters that are there: an absent one is no failure, and no line in `nox -l`.
-    nox.session(name=f"tests-{_version}", python=_version, reuse_venv=False)(run_tests)
+for _version in ("3.10", "3.11", "3.12", "3.13"):
+    # An absent interpreter is no failure, and no line in `nox -l`.
+    if _python := interpreter(_version):
+        nox.session(name=f"tests-{_version}", python=_python)(run_tests)

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import ci_tasks
-from ci_tasks.overview import EVERYDAY
-from ci_tasks.root import COLLECTIONS
+from ci_tasks.overview import COLLECTIONS, EVERYDAY
 from tests.conftest import ROOT, program
 from tests.test_program import read
 
@@ -56,21 +55,21 @@ def test_the_overview_fits_on_a_screen(folder: Path) -> None:
     assert max(map(len, lines)) <= 80
     for line, does in EVERYDAY:
         assert any(shown.startswith(f"inv {line} ") and shown.endswith(does) for shown in lines)
-    for listed in COLLECTIONS:
-        assert any(shown.split() == [listed.name, *listed.about.split()] for shown in lines)
+    for name, about in COLLECTIONS.items():
+        assert any(shown.split() == [name, *about.split()] for shown in lines)
 
 
 @pytest.mark.parametrize("line", [line for line, _ in EVERYDAY])
 def test_everyday_lines_can_be_typed(line: str) -> None:
     name = line.split(" ", 1)[0]
-    if name.split(".", 1)[0] not in {listed.name for listed in COLLECTIONS}:
+    if name.split(".", 1)[0] not in COLLECTIONS:
         pytest.skip("its collection is not listed")
     names = {one: primary for primary, aliases in ci_tasks.ns.task_names.items() for one in aliases}
     read(f"inv {line}", names.get(name, name))
 
 
 def test_everything_listed_is_in_the_overview() -> None:
-    assert list(ci_tasks.ns.collections) == [listed.name for listed in COLLECTIONS]
+    assert list(ci_tasks.ns.collections) == list(COLLECTIONS)
 
 
 def test_the_list_wraps_nothing(folder: Path) -> None:

@@ -114,7 +114,7 @@ class ObjectDatabase:
         return answer.stdout.decode().strip()
 
     def has_ancestor(self, commit: str, descendant: str) -> bool | None:
-        """Whether `commit` is `descendant` or before it in the history that is here; None if git can't tell."""
+        """Whether `commit` is `descendant` or before it in the history here; None if git can't tell."""
         answer = self.git("merge-base", "--is-ancestor", commit, descendant)
         return answer.status == 0 if answer.status in {0, 1} else None
 

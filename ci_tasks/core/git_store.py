@@ -95,7 +95,7 @@ class PrivateStore(ObjectDatabase):
             return super().kinds(ids)
 
     def is_damaged(self, stderr: str) -> bool:
-        """True if git, having failed, complains about the store itself: it names its folder or a ref of its own."""
+        """True if git, having failed, complains about the store: it names its folder or a ref of its own."""
         ours = (str(self.git_dir), f"bad object {NAMESPACE}")
         complaints = [line for line in stderr.splitlines() if any(name in line for name in ours)]
         return any(not _LOCKED.search(line) for line in complaints) or not self._is_sound()
@@ -158,7 +158,7 @@ class PrivateStore(ObjectDatabase):
             self.git("gc", "--quiet", "--prune=2.weeks.ago", timeout=_COLLECTION_TIMEOUT)
 
     def make_ready(self) -> None:
-        """Make the store where there is none or it is broken, and take away the locks of processes long gone."""
+        """Make the store where there is none or it is broken; remove the locks of processes long gone."""
         if self._looked:
             return
         if not self._is_sound():

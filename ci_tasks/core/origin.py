@@ -119,15 +119,24 @@ class OwnOrigin(Origin):
         self._is_shallow = is_shallow
 
     def refs(self, *patterns: str) -> tuple[RemoteRef, ...]:
-        """One `for-each-ref`."""
+        """One `for-each-ref` for exact names; `show-ref` for prefixes: it need not read the tag objects."""
         if not patterns:
             return ()
-        answer = self._database.git(
-            "for-each-ref", "--format=%(objectname)%09%(refname)%0a%(*objectname)%09%(refname)^{}", *patterns
-        )
+        if any(name.endswith("/") for name in patterns):
+            answer = self._database.git("show-ref", "--dereference")
+            if answer.status == 1 and not answer.stderr:  # there is no ref at all
+                return ()
+            listing = answer.stdout.replace(b" ", b"\t")
+        else:
+            answer = self._database.git(
+                "for-each-ref",
+                "--format=%(objectname)%09%(refname)%0a%(*objectname)%09%(refname)^{}",
+                *patterns,
+            )
+            listing = answer.stdout
         if answer.status:
             raise local_failure("list the refs", answer.stderr)
-        return parse_listing(answer.stdout, patterns)
+        return parse_listing(listing, patterns)
 
     def objects(self, refs: Sequence[RemoteRef]) -> dict[str, RawObject]:
         """Everything is here."""
@@ -185,18 +194,20 @@ def parse_listing(output: bytes, patterns: Sequence[str]) -> tuple[RemoteRef, ..
     """Lines of "<id> TAB <full name>", a tag's peeled id after it; filtered by full name or prefix."""
     exact = {name for name in patterns if not name.endswith("/")}
     prefixes = tuple(name for name in patterns if name.endswith("/"))
-    found: dict[str, RemoteRef] = {}
+    found = []
+    held, held_id, peeled = "", "", ""
     for line in output.decode("utf-8", "surrogateescape").split("\n"):
         object_id, _, name = line.partition("\t")
-        if not object_id:
-            continue
         if name.endswith(PEELED):
-            name = name[:-3]
-            if name in found:
-                found[name] = RemoteRef(name, found[name].object_id, object_id)
-        elif name in exact or name.startswith(prefixes):
-            found[name] = RemoteRef(name, object_id, None)
-    return tuple(found.values())
+            if name[:-3] == held:
+                peeled = object_id
+            continue
+        if held:
+            found.append(RemoteRef(held, held_id, peeled or None))
+        wanted = name.startswith(prefixes) or name in exact
+        held, held_id, peeled = (name if wanted else ""), object_id, ""
+    # The output ends in a line end, so the last line is empty and has let go of the last ref.
+    return tuple(found)
 
 
 def names_of(refs: Sequence[RemoteRef]) -> str:

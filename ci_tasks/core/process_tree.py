@@ -93,7 +93,8 @@ def send(number: signal.Signals, processes: Iterable[Process]) -> None:
     the time can't slip a child past it. A group never spans sessions, so all its members are of one tree.
     The order is kept: a program that is told first does not go on because its helper has ended.
     """
-    for group in dict.fromkeys(process.group for process in processes):
+    ours = {0, os.getpgrp()}  # to the kernel, group 0 means the caller's own
+    for group in dict.fromkeys(process.group for process in processes if process.group not in ours):
         # Gone by itself, or another user's (sudo): the caller looks again and sees who is left.
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(group, number)
@@ -322,6 +323,8 @@ class _GroupTree:
 
     def survivors(self, number: signal.Signals | None = None) -> tuple[Process, ...]:
         """See Tree. One entry stands for the whole group."""
+        if not self._group:  # the program could not be started
+            return ()
         try:
             os.killpg(self._group, number or 0)
         except (ProcessLookupError, PermissionError):  # macOS: no permission for a group of dead ones

@@ -166,7 +166,7 @@ def _next_steps(facts: Facts, course: Course | None, code: ExitCode) -> Iterator
         yield course.error.next_step
     yield typed(f"deploy.status {facts.options}")
     if course is not None and course.claim_id is not None:
-        yield f"git fetch {facts.repository} refs/tags/{facts.tag} && git show --no-patch FETCH_HEAD"
+        yield facts.show_line
 
 
 def keep(checkout: Checkout, report: PipelineReport, environ: Mapping[str, str]) -> Conclusion:

@@ -95,6 +95,7 @@ def gather(checkout: Checkout, request: Request, *, environ: Mapping[str, str]) 
         head=checkout.repository.head(),
         run=current_run(environ),
         repository=checkout.origin.address,
+        remote=None if checkout.origin.is_self else checkout.settings.remote,
     )
     return Reading(facts=facts, store=store, files=files)
 

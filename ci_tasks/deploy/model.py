@@ -61,6 +61,14 @@ class Facts:
     head: str | None
     run: Run | None
     repository: str
+    remote: str | None
+
+    @property
+    def show_line(self) -> str:
+        """The line of plain git that shows the environment tag."""
+        if self.remote is None:
+            return f"git show --no-patch refs/tags/{self.tag}"
+        return f"git fetch {self.remote} refs/tags/{self.tag} && git show --no-patch FETCH_HEAD"
 
     @property
     def options(self) -> str:

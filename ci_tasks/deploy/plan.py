@@ -10,11 +10,13 @@ from ci_tasks.deploy.model import Facts, Plan, PlannedRegion, PlannedScript, Ref
 from ci_tasks.script.names import Mode
 from ci_tasks.tag.grammar import parse_version
 from ci_tasks.tag.model import region_key
+from ci_tasks.tag.store import next_patch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ci_tasks.deploy.model import ScriptFact
+    from ci_tasks.environment.model import Resolved
 
 
 def plan(facts: Facts) -> Plan:
@@ -64,7 +66,7 @@ def _region(facts: Facts, region: str | None, *, rehearsal: bool) -> PlannedRegi
     ledger = facts.environment.ledger
     live = ledger.header.live.get(region_key(region)) if ledger else None
     version = facts.version.tag.version
-    resolved = facts.layers.resolve(facts.tag.environment, region, facts.tag.subproject)
+    resolved = _resolved(facts, region)
     is_same = (
         live is not None
         and not live.uncertain
@@ -84,6 +86,22 @@ def _region(facts: Facts, region: str | None, *, rehearsal: bool) -> PlannedRegi
     )
 
 
+def _resolved(facts: Facts, region: str | None) -> Resolved:
+    """The region's configuration; an error says that the version's commit is meant, not the checkout."""
+    try:
+        return facts.layers.resolve(facts.tag.environment, region, facts.tag.subproject)
+    except UsageError as error:
+        raise UsageError(
+            f"The commit of {facts.version.tag} can't be deployed: {error.what}",
+            unchanged="Nothing was changed.",
+            details=[
+                *error.details,
+                "Configuration comes from the version's own commit: mend it there, and cut a version.",
+            ],
+            next_step=next_patch(facts.version.tag),
+        ) from None
+
+
 def _script(facts: Facts, fact: ScriptFact, *, rehearsal: bool) -> PlannedScript:
     mode, decided_by = fact.decision.mode, fact.decision.variable
     if rehearsal and mode is Mode.EXECUTE:
@@ -101,7 +119,11 @@ def _refusals(facts: Facts, to_do: list[PlannedRegion]) -> Iterator[Refusal]:
     environment, tag = facts.tag.environment, facts.version.tag
     for state in facts.states:
         if state.is_bad:
-            yield Refusal(rule="state", message=f"{tag} is marked {state.value}.")
+            yield Refusal(
+                rule="state",
+                message=f"{tag} is marked {state.value}.",
+                next_step=typed(f"deploy {facts.options}"),
+            )
             break
     if facts.environment.drift:
         yield Refusal(

@@ -126,14 +126,12 @@ def _run_one(
 
 
 def _announcement(mode: Mode, decided_by: str | None) -> str:
-    return (
-        "starts" if mode is Mode.EXECUTE else f"mode {mode.value}, decided by {decided_by}"
-    )
+    return "starts" if mode is Mode.EXECUTE else f"mode {mode.value}, decided by {decided_by}"
 
 
 def _say_end(stage: Stage, prefix: str, result: ScriptResult) -> None:
+    """Say how a script ended, unless it succeeded: then what comes next says it."""
     words = {
-        ScriptStatus.SUCCESS: "succeeded",
         ScriptStatus.SKIPPED: "skipped",
         ScriptStatus.FAILED: (
             "FAILED without being run"
@@ -143,7 +141,8 @@ def _say_end(stage: Stage, prefix: str, result: ScriptResult) -> None:
         ScriptStatus.TIMED_OUT: "TIMED OUT",
         ScriptStatus.CANCELLED: "was stopped",
     }
-    stage.say(f"{prefix}{result.script_id}: {words[result.status]} after {result.seconds:.1f} s")
+    if result.status in words:
+        stage.say(f"{prefix}{result.script_id}: {words[result.status]} after {result.seconds:.1f} s")
     if result.leftovers:
         stage.say(f"{prefix}{result.script_id}: left running and ended: {', '.join(result.leftovers)}")
 

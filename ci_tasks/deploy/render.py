@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ci_tasks.core import console
@@ -67,11 +68,18 @@ def result_text(result: Result) -> str:
     if result.conclusion is None:
         return plan_text(result.plan)
     if not result.plan.to_do:
-        newest = ", the newest release," if result.plan.is_newest else ""
-        return f"Nothing to do: {result.plan.version_tag}{newest} is live in {result.plan.environment} already."
+        made = result.plan
+        newest = ", the newest release," if made.is_newest else ""
+        return f"Nothing to do: {made.version_tag}{newest} is live in {made.environment} already."
     text = as_text(result.conclusion.report).rstrip("\n")
     path = result.conclusion.path
-    return f"{text}\n\nReport: {path}" if path else text
+    return f"{text}\n\nReport: {_from_here(path)}" if path else text
+
+
+def _from_here(path: Path) -> Path:
+    """A path as it is shortest to type from the current folder."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def status_text(answer: StatusAnswer) -> str:
@@ -107,7 +115,7 @@ def _status_rows(status: EnvironmentStatus) -> Iterator[tuple[str, ...]]:
 
 def _notes(status: EnvironmentStatus, region: RegionStatus) -> Iterator[str]:
     if region.is_uncertain:
-        yield f"UNCERTAIN: {region.attempted} broke off"
+        yield "UNCERTAIN"
     for record in status.running:
         if record.region in (None, region.region):
             yield f"{record.version} {record.status.value.lower()}"
@@ -116,6 +124,10 @@ def _notes(status: EnvironmentStatus, region: RegionStatus) -> Iterator[str]:
 
 
 def _remarks(status: EnvironmentStatus) -> Iterator[str]:
+    for region in status.regions:
+        if region.is_uncertain:
+            place = f"{status.environment_tag} {region.region}" if region.region else status.environment_tag
+            yield f"UNCERTAIN: {place}: an attempt to deploy {region.attempted} broke off half-way."
     if status.drift:
         yield f"DRIFT: {status.drift}."
     if status.problem:

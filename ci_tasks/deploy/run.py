@@ -187,6 +187,9 @@ class _Crew:
             run.is_recorded = False
             self.error = self.error or error
             self.stop.request(error.what)
+        else:
+            place = record.region or record.environment
+            self.stage.say(f"{place}: {record.version} {run.status.value}, recorded in {self.lease.tag}")
 
 
 def _recorded(lease: Lease, records: Sequence[Deployment]) -> list[Deployment]:

@@ -74,7 +74,7 @@ def fill_with_tags(remote: Path, names: list[str], target: str) -> None:
 
 
 class GitServer(ThreadingHTTPServer):
-    """Git over HTTP on the loopback; answers with `get_status` or `post_status` instead where they are set."""
+    """Git over HTTP on the loopback; answers with `get_status` or `post_status` where they are set."""
 
     daemon_threads = True
 

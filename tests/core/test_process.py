@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -330,6 +331,35 @@ def test_two_runs_at_once_leave_each_other_alone(tmp_path: Path) -> None:
     assert ends["second"][0].status == 0
     assert living(first) == living(second) == []
     assert dead_children() == []
+
+
+def test_a_run_does_not_cut_the_grace_of_another_run_s_orphan(tmp_path: Path) -> None:
+    stop = StopRequest()
+    cleaning = threading.Event()
+    ends: list[Finished] = []
+
+    def seen(line: str) -> None:
+        if line == "ready":
+            stop.request("enough")
+        else:
+            cleaning.set()
+
+    def run_other() -> None:
+        orphan = "trap 'echo cleaning' TERM; echo ready; while :; do sleep 0.02; done"
+        script = f"(setsid bash -c {shlex.quote(orphan)} &); sleep 1000"
+        ends.append(bash(script, tmp_path, stop=stop, seen=seen, grace=1000)[0])
+
+    thread = threading.Thread(target=run_other)
+    thread.start()
+    assert cleaning.wait(60)
+    beside, _ = bash("exit 0", tmp_path)
+    still_there = living(tmp_path)
+    stop.request("now", now=True)
+    thread.join(60)
+    assert beside.leftovers == ()
+    assert still_there
+    assert ends[0].stopped == "enough"
+    assert living(tmp_path) == []
 
 
 def test_a_run_inside_a_script_of_another_run(tmp_path: Path) -> None:

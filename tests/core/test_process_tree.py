@@ -104,6 +104,7 @@ ELSEWHERE = """
 import json, os
 from pathlib import Path
 from ci_tasks.core import process_tree
+from ci_tasks.core.errors import UnavailableError
 from ci_tasks.core.process import capture, run
 process_tree.PROC = Path("/no/such/folder")
 if hasattr(os, "pidfd_open"):
@@ -113,6 +114,10 @@ env = dict(os.environ)
 for script in ("echo a; exit 3", "sleep 1000 & echo b; exit 0", "trap '' TERM; echo c; sleep 999; sleep 999"):
     end = run(["bash", "-c", script], cwd=Path.cwd(), env=env, timeout=2, grace=0.2, on_line=print)
     ends.append([end.status, end.timed_out, end.tail, len(end.leftovers)])
+try:
+    capture(["no-such-program"], cwd=Path.cwd(), env=env, timeout=2)
+except UnavailableError:
+    ends.append("not started")
 Path("ends").write_text(json.dumps(ends))
 """
 
@@ -131,11 +136,18 @@ sys.exit(os.waitstatus_to_exitcode(status))
 
 def test_without_proc_and_pidfd_the_process_group_is_ended(tmp_path: Path) -> None:
     env: dict[str, Any] = {**ENV, "PYTHONPATH": str(ROOT)}
-    subprocess.run([sys.executable, "-c", INIT, "-c", ELSEWHERE], cwd=tmp_path, env=env, check=True)
+    subprocess.run(
+        [sys.executable, "-c", INIT, "-c", ELSEWHERE],
+        cwd=tmp_path,
+        env=env,
+        check=True,
+        start_new_session=True,
+    )
     assert json.loads((tmp_path / "ends").read_text()) == [
         [3, False, ["a"], 0],
         [0, False, ["b"], 1],
         [-9, True, ["c"], 0],
+        "not started",
     ]
     assert [entry.name for entry in Path("/proc").iterdir() if _folder(entry.name) == tmp_path] == []
 

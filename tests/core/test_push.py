@@ -44,6 +44,12 @@ def make(ref: str, new: str) -> RefUpdate:
     return RefUpdate(ref=ref, new=new, old=None)
 
 
+def landing(monorepo: Monorepo, object_id: str) -> str:
+    """A hook's command that moves the tag, in an environment of its own: git forbids it in the hook's."""
+    clean = "env -u GIT_QUARANTINE_PATH -u GIT_OBJECT_DIRECTORY"
+    return f"{clean} git -C {monorepo.remote} update-ref {TAG} {object_id}"
+
+
 def one_tag(origin: Origin, monorepo: Monorepo, text: str = "one") -> str:
     return origin.write_tag(tag_content(head_of(monorepo.remote), text))
 
@@ -84,9 +90,7 @@ def test_lost_race_seen_by_the_server(origin: Origin, monorepo: Monorepo, *, had
     origin.push([make("refs/tags/carrier", theirs)])
     if had:
         origin.push([make(TAG, before)])
-    # A pre-receive hook may not change refs in its own environment (the quarantine): it does so in a clean one.
-    command = f"git -C {monorepo.remote} update-ref {TAG} {theirs}"
-    hook(monorepo.remote, "pre-receive", f"env -u GIT_QUARANTINE_PATH -u GIT_OBJECT_DIRECTORY {command}")
+    hook(monorepo.remote, "pre-receive", landing(monorepo, theirs))
     outcome = origin.push([RefUpdate(ref=TAG, new=ours, old=before if had else None)])
     assert (outcome.result, outcome.reason) == (PushResult.NOT_APPLIED, NotApplied.RACE), outcome.message
     assert ("but expected" if had else "already exists") in outcome.message
@@ -290,13 +294,10 @@ def test_f111_a_race_lost_to_our_own_late_push_is_applied(monorepo: Monorepo) ->
     origin = origin_of(monorepo.clone)
     tag = origin.write_tag(tag_content(head_of(monorepo.remote)))
     origin.push([make("refs/tags/carrier", tag)])
-    landing = (
-        f"env -u GIT_QUARANTINE_PATH -u GIT_OBJECT_DIRECTORY git -C {monorepo.remote} update-ref {TAG} {tag}"
-    )
     hook(
         monorepo.remote,
         "pre-receive",
-        f"echo x >> {count}\ncase $(wc -l < {count}) in\n1) {KILL_SERVER};;\n2) {landing};;\nesac\ntrue",
+        f"echo x >> {count}\ncase $(wc -l < {count}) in\n1) {KILL_SERVER};;\n2) {landing(monorepo, tag)};;\nesac\ntrue",
     )
     outcome = origin.push_until_known([make(TAG, tag)])
     assert (outcome.result, outcome.retried) == (PushResult.APPLIED, True)
@@ -306,8 +307,7 @@ def test_f111_a_race_lost_to_our_own_late_push_is_applied(monorepo: Monorepo) ->
 def test_a_race_lost_to_another_after_an_unknown_push(origin: Origin, monorepo: Monorepo) -> None:
     theirs, ours = one_tag(origin, monorepo, "theirs"), one_tag(origin, monorepo, "ours")
     origin.push([make("refs/tags/carrier", theirs)])
-    landing = f"env -u GIT_QUARANTINE_PATH -u GIT_OBJECT_DIRECTORY git -C {monorepo.remote} update-ref {TAG} {theirs}"
-    hook(monorepo.remote, "pre-receive", f"{landing}; {KILL_SERVER}")
+    hook(monorepo.remote, "pre-receive", f"{landing(monorepo, theirs)}; {KILL_SERVER}")
     outcome = origin.push_until_known([make(TAG, ours)])
     assert (outcome.result, outcome.reason) == (PushResult.NOT_APPLIED, NotApplied.RACE)
     assert outcome.retried
@@ -565,7 +565,11 @@ def test_any_other_end_is_unknown(case: GitAnswer) -> None:
 
 
 def test_porcelain_lines() -> None:
-    lines = f"To /x\n*\t{A}:{TAG}\t[new tag]\n-\t:refs/tags/b\t[deleted]\n!\t(delete):refs/tags/c\t[rejected] (x)\nDone\n"
+    lines = (
+        f"To /x\n*\t{A}:{TAG}\t[new tag]\n"
+        "-\t:refs/tags/b\t[deleted]\n"
+        "!\t(delete):refs/tags/c\t[rejected] (x)\nDone\n"
+    )
     assert [(line.flag, line.ref) for line in parse_porcelain(lines)] == [
         ("*", TAG),
         ("-", "refs/tags/b"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -141,9 +142,10 @@ def test_a_kept_demo_is_a_monorepo_with_what_was_shown(tmp_path: Path) -> None:
         ),
         pytest.param(
             "demo/story.py",
-            "inv tag.create --subproject {service}",
-            "inv tag.list --subproject {service} --type version --json {service}",
-            "Step 2 of the demo (Create versions) went wrong: ",
+            "inv tag.create --subproject {service} --version {version}",
+            "git --version",
+            "Step 2 of the demo (Create versions) went wrong: "
+            "there is no annotated tag api/v1.0.0 on the remote.",
             id="no-version-made",
         ),
     ],
@@ -156,6 +158,25 @@ def test_a_demo_that_goes_wrong_says_so(tmp_path: Path, path: str, old: str, new
     (folder,) = (tmp_path / "tmp").iterdir()
     assert f"The demo's folder is kept: {folder}" in done.stderr
     assert (folder / "monorepo/tasks.py").exists()
+
+
+def test_ctrl_c_leaves_nothing_behind(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", CI_TASKS, "demo"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith("$ inv"):
+            break
+    process.send_signal(signal.SIGINT)
+    _, rest = process.communicate(timeout=30)
+    assert process.returncode == 130, rest
+    assert "Cancelled by Ctrl-C." in rest
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_without_git_the_demo_cannot_begin(tmp_path: Path) -> None:

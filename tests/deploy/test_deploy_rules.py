@@ -50,16 +50,20 @@ def crooked(tmp_path_factory: pytest.TempPathFactory, inv: Inv) -> Site:
     run("tag", "--delete", "inner", *names[:4])
     site.version("api/v3.0.0", "api/v3.1.0", "web/v1.0.0", "web/v2.0.0", "services/auth/v1.0.0")
     site.version("api/v3.0.0-deprecated", "api/v3.0.0-stable", "api/v3.1.0-unstable")
-    site.ok("deploy", "--env", "staging", "--subproject", "web")
+    for environment in ("staging", "production"):
+        site.ok("deploy", "--env", environment, "--subproject", "web")
     site.repository.record.unlink()
     _commit_with(site, "environments/staging/config.yml", "env: {PORT: 22:22}\n", "api/v4.0.0")
-    _commit_with(site, "environments/staging/config.yml", None, "api/v4.1.0")
-    site.repository.write("environments/staging/config.yml", "env:\n  GREETING: hello staging\n")
-    site.repository.write("environments/canary/config.yml", "protected: true\n")
+    _commit_with(site, "environments/staging", None, "api/v4.1.0")
+    site.repository.git("checkout", good, "--", "environments")
+    site.repository.write("environments/canary/config.yml", "protected: false\n")
     site.repository.write("environments/sandbox/config.yml", "branches: [release/*, trunk]\n")
+    moved = site.commit("Rules")
+    site.version("api/v5.0.0")
+    site.repository.write("environments/canary/config.yml", "protected: true\n")
     (site.clone / "linked").symlink_to("/tmp")
     site.repository.write("ci_tasks.yaml", "")
-    moved = site.commit("Rules")
+    site.commit("Other rules")
     tag = git("cat-file", "tag", "refs/tags/web/staging", cwd=site.remote)
     # A tag of another subproject that is read by mistake would look like this one, too.
     site.put("web/staging", tag.replace(f"object {good}", f"object {moved}", 1) + "\n")
@@ -73,7 +77,7 @@ def crooked(tmp_path_factory: pytest.TempPathFactory, inv: Inv) -> Site:
 
 def _commit_with(site: Site, path: str, text: str | None, version: str) -> None:
     if text is None:
-        site.repository.git("rm", "--quiet", "-r", path.rpartition("/")[0])
+        site.repository.git("rm", "--quiet", "-r", path)
     else:
         site.repository.write(path, text)
     site.commit()
@@ -114,18 +118,20 @@ ARGUMENTS = {
     "F7-region": Case(deploying("--region", "us-east/../../secrets"), 2, "is not a region"),
     "F8-colon": Case(("deploy", "--env", "staging:"), 2, "'staging:' is not an environment. Did you mean"),
     "F8-two": Case(("deploy", "--env", "a:b:c"), 2, "Allowed: production, staging, canary"),
-    "F8-region": Case(deploying("--region", "us-west"), 2, "Did you mean us-east? \n  Allowed: eu-west, us-east"),
+    "F8-region": Case(
+        deploying("--region", "us-west"), 2, "Did you mean us-east?\n  Allowed: eu-west, us-east."
+    ),
     "F10-case": Case(("deploy", "--env", "staging", "--subproject", "Api"), 2, "Did you mean api?"),
     **{
         f"F11-{name}": Case(("deploy", "--env", "staging", "--subproject", name), 2, "is not a subproject")
-        for name in ("HEAD", "@", "refs", "con", "aux.txt", "x.lock", "a..b")
+        for name in ("HEAD", "@", "refs", "aux.txt", "x.lock", "a..b")
     },
     **{
         f"F13-{name}": Case(deploying("--version", name), 2, "is not a version")
         for name in ("1.2", "01.2.3", "1.2.3-", "v1.2.3+b d", "99999999999999999999.0.0", "v3.0.0-stable")
     },
     "F14-typo": Case(("deploy", "--env", "stagng"), 2, "Did you mean staging?"),
-    "F15-flag-with-value": Case(deploying("--parallel=abc"), 2, "--parallel", HELP),
+    "F15-flag-with-a-value": Case(deploying("--parallel=abc"), 1, "No idea what 'abc' is!"),
     "F16-choice": Case(("deploy", "--env", "preview"), 2, "'preview' is not an environment"),
     "F86-force": Case(deploying("--force"), 1, "No idea what '--force' is!"),
     "F120-region": Case(deploying("-r", "us-east"), 2, "-r is an option of inv itself", HELP),
@@ -133,26 +139,191 @@ ARGUMENTS = {
     "F120-warn": Case(deploying("-w"), 2, "-w is an option of inv itself", HELP),
     "F121-flag-for-a-value": Case(deploying("--region", "a", "--region", "--yes"), 2, "--region needs", HELP),
     "F121-misspelt": Case(("deploy", "--evn", "staging"), 1, "No idea what '--evn' is!"),
-    "no-environment": Case(("deploy",), 2, "--env is missing"),
-    "two-tasks": Case((*deploying(), "deploy.status"), 2, "deploy"),
+    "no-environment": Case(("deploy",), 2, "--env is missing", "inv deploy --env staging --subproject api"),
+    "two-tasks": Case(
+        (*deploying(), "deploy.status"), 2, "has to be the only task", " ".join(["inv", *deploying()])
+    ),
     "which-subproject": Case(
         ("deploy", "--env", "staging"),
         2,
         "There are: api, services/auth, web.",
         "inv deploy --env staging --subproject api",
     ),
-    "mode-typo": Case(deploying(), 2, "Did you mean DRY_RUN?", "unset CI_TEST_MODE", env={"CI_TEST_MODE": "DRYRUN"}),
+    "mode-typo": Case(
+        deploying(), 2, "Did you mean DRY_RUN?", "unset CI_TEST_MODE", env={"CI_TEST_MODE": "DRYRUN"}
+    ),
     "setting-typo": Case(deploying(), 2, "CI_TASKS_REGION", env={"CI_TASKS_REGION": "us-east"}),
 }
 
-@pytest.mark.parametrize("case", [pytest.param(case, id=name) for name, case in ARGUMENTS.items()])
+NEXT = "inv tag.create --version {} --subproject api"
+LOOK = "git fetch --no-tags {{remote}} refs/tags/{} && git show FETCH_HEAD"
+TAGS = {
+    "F50-lightweight": Case(
+        deploying("--version", "v2.0.0"),
+        *(3, "api/v2.0.0 can't be trusted: it is a lightweight tag", NEXT.format("v2.0.1")),
+    ),
+    "F52-nested": Case(
+        deploying("--version", "v2.1.0"),
+        *(3, "it points to a tag, not to a commit", NEXT.format("v2.1.1")),
+    ),
+    "F52-tree": Case(
+        deploying("--version", "v2.2.0"),
+        *(3, "it points to a tree, not to a commit", NEXT.format("v2.2.1")),
+    ),
+    "F52-blob": Case(
+        deploying("--version", "v2.3.0"),
+        *(3, "it points to a blob, not to a commit", NEXT.format("v2.3.1")),
+    ),
+    "F52-name-of-another": Case(
+        deploying("--version", "v2.4.0"),
+        *(3, "its object calls itself 'inner'", NEXT.format("v2.4.1")),
+    ),
+    "F58-no-such-version": Case(
+        deploying("--version", "v9.0.0"),
+        *(3, "There is no version api/v9.0.0 on the remote.\n  The newest are: v5.0.0, v4.1.0, v4.0.0,"),
+        NEXT.format("v9.0.0"),
+    ),
+    "F58-no-version-at-all": Case(
+        ("deploy", "--env", "staging", "--subproject", "environments"),
+        *(3, "environments has no version yet."),
+        "inv tag.create --version v0.1.0 --subproject environments",
+    ),
+    "F59-deprecated": Case(
+        deploying("--version", "v3.0.0"),
+        *(3, "api/v3.0.0 is marked deprecated.\n  Rule: state.", "inv deploy --env staging --subproject api"),
+    ),
+    "F59-unstable": Case(
+        deploying("--version", "v3.1.0", "--again", "--yes"),
+        *(3, "api/v3.1.0 is marked unstable.\n  Rule: state.", "inv deploy --env staging --subproject api"),
+    ),
+    "F61-moved-by-hand": Case(
+        ("deploy", "--env", "staging", "--subproject", "web"),
+        *(3, "somebody moved it by hand", "inv deploy.history --env staging --subproject web"),
+    ),
+    "F65-downgrade": Case(
+        ("deploy", "--env", "production", "--subproject", "web", "--version", "v1.0.0"),
+        *(3, "v1.0.0 is older than v2.0.0, which is live in the environment.\n  Rule: downgrade."),
+        "inv deploy --env production --subproject web --version v1.0.0 --yes",
+    ),
+    "F71-no-ledger": Case(
+        ("deploy", "--env", "staging", "--subproject", "services/auth"),
+        *(4, "The ledger in services/auth/staging can't be read", LOOK.format("services/auth/staging")),
+    ),
+    "F71-of-another-tag": Case(
+        ("deploy", "--env", "canary", "--subproject", "services/auth"),
+        *(
+            4,
+            "The ledger in services/auth/canary is that of web/staging",
+            LOOK.format("services/auth/canary"),
+        ),
+    ),
+    "F71-newer-form": Case(
+        ("deploy", "--env", "sandbox", "--subproject", "services/auth"),
+        *(4, "was written by a newer ci-tasks", "pip install --upgrade ci-tasks"),
+    ),
+    "F71-lightweight": Case(
+        ("deploy", "--env", "production", "--subproject", "services/auth"),
+        *(4, "services/auth/production has no ledger", LOOK.format("services/auth/production")),
+    ),
+    "F24-in-the-commit": Case(
+        deploying("--version", "v4.0.0"),
+        *(2, "The commit of api/v4.0.0 can't be deployed: environments/staging/config.yml:1:13: env.PORT:"),
+        NEXT.format("v4.0.1"),
+    ),
+    "F30-not-in-the-commit": Case(
+        deploying("--version", "v4.1.0"),
+        *(2, "The commit of api/v4.1.0 can't be deployed: There is no folder environments/staging/"),
+        NEXT.format("v4.1.1"),
+    ),
+}
+STAGING_FILE = "environments/staging/config.yml"
+CANARY = ("deploy", "--env", "canary", "--subproject", "api")
+NEW = f"{SCRIPTS}/30-ci-new.sh"
+RULES = {
+    "F118-protected": Case(CANARY, 3, "canary is protected: it takes deployments from CI jobs only."),
+    "F118-protected-and-ci-false": Case(CANARY, 3, "CI jobs only", env={"CI": "false"}),
+    "F43-changed-and-protected": Case(
+        CANARY,
+        *(3, "there are uncommitted changes: api/scripts/lib/x.txt, environments/note.\n  Rule: protected."),
+        "git stash --include-untracked",
+        env={"CI": "true"},
+        files={"api/scripts/lib/x.txt": "x\n", "environments/note": "x\n"},
+    ),
+    "F54-on-no-such-branch": Case(
+        ("deploy", "--env", "sandbox", "--subproject", "api"),
+        *(
+            3,
+            "api/v5.0.0 is on none of the branches that sandbox takes: release/*, trunk.\n  Rule: branches.",
+        ),
+    ),
+    "F30-no-folder": Case(
+        ("deploy", "--env", "performance", "--subproject", "api"),
+        *(2, "There is no folder environments/performance/, so there is nothing to deploy to."),
+        "mkdir -p environments/performance && touch environments/performance/config.yml",
+    ),
+    "F24-not-a-flag": Case(
+        *(deploying(), 2, f"{STAGING_FILE}:1:12: protected:", "inv env.check"),
+        files={STAGING_FILE: "protected: NO\n"},
+    ),
+    "F25-key": Case(
+        *(deploying(), 2, "did you mean protected?", "inv env.check"),
+        files={STAGING_FILE: "protectd: true\n"},
+    ),
+    "F25-folder": Case(
+        *(deploying(), 2, "did you mean staging?", "inv env.check"),
+        files={"environments/stagging/config.yml": "{}\n"},
+    ),
+    "F25-setting": Case(
+        deploying(), 2, "did you mean subprojects?", files={"ci_tasks.yaml": "subproject: [api]\n"}
+    ),
+    "F97-not-executable": Case(
+        *(deploying(), 2, f"{NEW}:1: is not executable; type: chmod +x {NEW}", "inv script.check"),
+        files={NEW: SH},
+        executable=False,
+    ),
+    "F97-no-such-program": Case(
+        *(deploying(), 2, f"{NEW}:1:", "inv script.check"), files={NEW: "#!/nowhere/sh\n# Description: x\n"}
+    ),
+    "F97-no-first-line": Case(
+        *(deploying(), 2, f"{NEW}:1: has no shebang", "inv script.check"), files={NEW: "# Description: x\n"}
+    ),
+    "F97-windows": Case(
+        *(deploying(), 2, f"{NEW}:1: has Windows line ends", "inv script.check"),
+        files={NEW: "#!/bin/sh\r\n# Description: x\r\n"},
+    ),
+    "F97-requires": Case(
+        *(deploying(), 5, "deployment/new requires nonesuch: not found on the PATH.", "command -v nonesuch"),
+        files={NEW: f"{SH}# Requires: nonesuch\n"},
+    ),
+    "F98-name": Case(
+        *(deploying(), 2, "deploy.sh:1: looks like a script, but its name is not NN-ci-<name>.<ext>"),
+        "inv script.check",
+        files={f"{SCRIPTS}/deploy.sh": SH},
+    ),
+    "F98-twins": Case(
+        *(deploying(), 2, "30-ci-record.sh:1: has the same category and name as 10-ci-record.sh"),
+        "inv script.check",
+        files={f"{SCRIPTS}/30-ci-record.sh": SH},
+    ),
+    "no-scripts": Case(
+        deploying(),
+        *(2, "There are no deployment scripts, so nothing would be deployed."),
+        "mkdir -p scripts/deployment  # then put an executable 10-ci-deploy.sh there",
+        files={f"{SCRIPTS}/10-ci-record.sh": None, f"{SCRIPTS}/20-ci-smoke.sh": None},
+    ),
+}
+CASES = {**ARGUMENTS, **TAGS, **RULES}
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, id=name) for name, case in CASES.items()])
 def test_refused(checkout: Site, case: Case) -> None:
-    before = checkout.remote_state()
+    before, recorded = checkout.remote_state(), checkout.repository.recorded()
     done = checkout.run(*case.line, env=case.env)
-    import sys
-    print(f"@@ {' '.join(case.line)} => {done.returncode}\n{done.stderr}")
     assert (done.returncode, done.stdout) == (case.code, "")
     assert case.says in done.stderr
-    assert done.stderr.partition("\nnext: ")[2] == (f"{case.next_line}\n" if case.next_line else "")
+    next_line = (case.next_line or "").format(remote=checkout.remote)
+    assert done.stderr.partition("\nnext: ")[2].removesuffix("\n") == next_line
+    if case.code > 2:
+        assert "\nNothing was " in done.stderr
     assert checkout.remote_state() == before
-    assert checkout.repository.recorded() == []
+    assert checkout.repository.recorded() == recorded

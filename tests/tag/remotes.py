@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from tests.repositories import git, write
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 DATE = 1_767_614_400
@@ -55,16 +55,18 @@ def put_tag(repository: Path, name: str, target: str, message: str = "A version"
 
 def snapshot(clone: Path) -> dict[str, bytes]:
     """Every file of a clone but git's objects and what the program keeps for itself."""
-    found: dict[str, bytes] = {}
-    for folder, names, files in os.walk(clone):
-        names[:] = [name for name in names if name not in EPHEMERAL]
-        if folder == str(clone / ".git"):
-            names.remove("objects")
-        for name in [*files, *(name for name in names if os.path.islink(os.path.join(folder, name)))]:  # noqa: PTH114, PTH118 - os.walk speaks strings
-            path = os.path.join(folder, name)  # noqa: PTH118 - likewise
-            with open(path, "rb") as file:  # noqa: PTH123 - likewise
-                found[path] = file.read()
-    return found
+    return {
+        str(path): str(path.readlink()).encode() if path.is_symlink() else path.read_bytes()
+        for path in _files(clone)
+    }
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for path in folder.iterdir():
+        if path.is_symlink() or not path.is_dir():
+            yield path
+        elif path.name not in EPHEMERAL and path.parts[-2:] != (".git", "objects"):
+            yield from _files(path)
 
 
 def git_wrapper(folder: Path, script: str) -> Mapping[str, str]:
