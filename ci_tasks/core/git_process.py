@@ -166,16 +166,13 @@ def _started(
         register(process.pid)
     try:
         yield process
-    except BaseException:
-        _end_group(process)
-        raise
     finally:
+        if process.poll() is None:  # Ctrl-C here, a time-out, or a reader that wants no more
+            _end_group(process)
         for pipe in (process.stdin, process.stdout, process.stderr):
             if pipe is not None:
                 with contextlib.suppress(OSError):
                     pipe.close()
-        if process.poll() is None:
-            _end_group(process)
         forget(process.pid)
 
 

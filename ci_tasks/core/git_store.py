@@ -7,6 +7,7 @@ pushes cost the same however many tags the user's clone holds.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import re
 import secrets
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 WHOLE_HISTORY = 2_147_483_647  # git's own word for "no end" (git-fetch, --depth)
 NAMESPACE = "refs/ci-tasks/"
 _DAY = 86_400.0
+_SPARE = "spare-"
 _MANY_PACKS = 50
 _MANY_LOOSE = 27  # in one of 256 folders; git's own measure for 6,700 loose objects
 _COLLECTION_TIMEOUT = 300.0
@@ -81,6 +83,7 @@ class PrivateStore(ObjectDatabase):
         self.lends = lends and "\n" not in path
         self._alternates = f"{path}\n" if self.lends else ""
         self._looked = False
+        self._seen: int | None = None
 
     def git(self, *arguments: str, stdin: bytes = b"", timeout: float = LOCAL_TIMEOUT) -> GitAnswer:
         """Run git on the store, as in ObjectDatabase."""
@@ -161,6 +164,7 @@ class PrivateStore(ObjectDatabase):
         """Make the store where there is none or it is broken; remove the locks of processes long gone."""
         if self._looked:
             return
+        self._seen = self._inode()
         if not self._is_sound():
             self.replace()
         for name in _LOCKS:
@@ -184,24 +188,40 @@ class PrivateStore(ObjectDatabase):
             return False
 
     def replace(self) -> None:
-        """Make the store in a folder of its own and rename it: of two processes one wins, both can go on."""
+        """Set the store aside and make a new one; of several processes that want to, one does it for all."""
         try:
             self._folder.mkdir(exist_ok=True)
-            self._sweep()
-            fresh = self._folder / f"new-{secrets.token_hex(8)}"
-            self._initialise(fresh)
-            if self.git_dir.exists():
-                with contextlib.suppress(FileNotFoundError):  # another process was faster
-                    self.git_dir.rename(self._folder / f"old-{secrets.token_hex(8)}")
-            with contextlib.suppress(OSError):  # another process was faster: its store is as good as ours
-                fresh.rename(self.git_dir)
-            self._sweep(ours=fresh)
+            with (self._folder / "lock").open("w", encoding="ascii") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                # Another process may have made it anew already, and have written to it since.
+                if self._inode() == self._seen or not self._is_sound():
+                    self._put_anew()
+                self._seen = self._inode()
         except OSError as error:
             raise UnavailableError(
                 f"Can't write to {self._folder}: {error.strerror}.",
                 unchanged="Nothing was changed.",
                 next_step=f"ls -ld {self._folder.parent}",
             ) from None
+
+    def _put_anew(self) -> None:
+        for path in self._folder.glob(f"{_SPARE}*"):  # left by processes that were killed: we hold the lock
+            shutil.rmtree(path, ignore_errors=True)
+            if path.is_file():
+                path.unlink()
+        fresh, old = (self._folder / f"{_SPARE}{name}" for name in ("new", "old"))
+        self._initialise(fresh)
+        if os.path.lexists(self.git_dir):
+            self.git_dir.rename(old)
+        fresh.rename(self.git_dir)
+        shutil.rmtree(old, ignore_errors=True)
+
+    def _inode(self) -> int | None:
+        """Tells one store from another of the same name; None where there is none."""
+        try:
+            return self.git_dir.stat().st_ino
+        except OSError:
+            return None
 
     def _initialise(self, folder: Path) -> None:
         answer = run_git(
@@ -225,16 +245,6 @@ class PrivateStore(ObjectDatabase):
         info.mkdir(exist_ok=True)
         if self._alternates:
             (info / "alternates").write_text(self._alternates, encoding="utf-8", errors="surrogateescape")
-
-    def _sweep(self, *, ours: Path | None = None) -> None:
-        """Remove stores set aside, our own spare, and spares that a killed process left a day ago."""
-        for path in self._folder.iterdir():
-            with contextlib.suppress(FileNotFoundError):
-                spare = path.name.startswith("new-") and (
-                    path == ours or time.time() - path.stat().st_mtime > _DAY
-                )
-                if spare or path.name.startswith("old-"):
-                    shutil.rmtree(path, ignore_errors=True)
 
 
 def _age(ref: str) -> float:

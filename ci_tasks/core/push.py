@@ -197,7 +197,9 @@ def until_known(
             break
         last = _answer(attempt, tally)
         if tally.is_final(last):
-            return _seen(last, landed) if tally.unknown else last
+            last = _seen(last, landed) if tally.unknown else last
+            if last.result is not PushResult.UNKNOWN:
+                return last
     return replace(last, result=PushResult.UNKNOWN, reason=None, retried=True) if tally.unknown else last
 
 
@@ -206,19 +208,12 @@ class _Tally:
     """What the attempts have told so far."""
 
     unknown: bool = False
-    races: int = 0
     doubts: int = 0
 
     def is_final(self, outcome: PushOutcome) -> bool:
         if outcome.result is PushResult.UNKNOWN:
             self.unknown = True
-            self.races = 0
             return False
-        if outcome.reason is NotApplied.RACE:
-            # After an attempt without an answer, the race may have been lost to that very attempt, landing
-            # late: the next push then says "=".
-            self.races += 1
-            return not self.unknown or self.races > 1
         if outcome.reason in {NotApplied.STALE_LOCK, NotApplied.OTHER}:
             # The lock of a writer at work goes away, and a race without words becomes "stale info".
             self.doubts += 1
@@ -236,7 +231,11 @@ def _answer(attempt: Callable[[], PushOutcome], tally: _Tally) -> PushOutcome:
 
 
 def _seen(outcome: PushOutcome, landed: Callable[[], bool]) -> PushOutcome:
-    """An outcome after an unknown attempt: a deletion that was applied then looks like a lost race now."""
+    """An outcome after an attempt without an answer: a race may have been lost to that very attempt.
+
+    It landed late, or it was a deletion, which never answers "=". Any other value is final: a push of ours
+    that is still under way will fail, for the old value is gone.
+    """
     try:
         if outcome.reason is NotApplied.RACE and landed():
             return PushOutcome(result=PushResult.APPLIED, message=outcome.message, retried=True)

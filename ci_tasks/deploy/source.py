@@ -6,12 +6,14 @@ the tree, submodules and Git LFS pointers are refused.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import shlex
 import shutil
 import stat
 import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -26,19 +28,28 @@ _LFS = b"version https://git-lfs.github.com/spec/"
 _LFS_LARGEST = 1024
 """Bytes of the largest Git LFS pointer, by its specification."""
 
+_IMPOSSIBLE = {errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EILSEQ}
+"""What the system says of paths that it can't keep: twice the same, too long. The rest is the disk."""
+
 _EXECUTABLE, _LINK, _SUBMODULE = "100755", "120000", "160000"
 
 
 @contextmanager
 def private_folder() -> Iterator[Path]:
-    """A folder that only we can read; removed afterwards, and after a kill at the next call."""
+    """A folder that only we can read; removed afterwards, and after a kill at the next call.
+
+    Raises UnavailableError where the temporary folder can't be used.
+    """
     home = Path(tempfile.gettempdir()) / f"ci-tasks-{os.getuid()}"
-    _make_private(home)
-    with _locked(home / ".lock"):
-        _remove_leftovers(home)
-        folder = Path(tempfile.mkdtemp(prefix="run-", dir=home))
-        descriptor = _open_lock(folder / ".lock")
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    try:
+        _make_private(home)
+        with _locked(home / ".lock"):
+            _remove_leftovers(home)
+            folder = Path(tempfile.mkdtemp(prefix="run-", dir=home))
+            descriptor = _open_lock(folder / ".lock")
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+    except OSError as error:
+        raise _not_written(error) from None
     try:
         yield folder
     finally:
@@ -61,13 +72,14 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _make_private(home: Path) -> None:
-    home.mkdir(mode=0o700, exist_ok=True)
+    with suppress(FileExistsError):
+        home.mkdir(mode=0o700)
     status = home.lstat()
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o077:
         raise UnavailableError(
             f"{home} is not a private folder of ours: somebody else made it.",
             unchanged="Nothing was changed.",
-            next_step=f"rm -r {home}",
+            next_step=f"rm -r {shlex.quote(str(home))}",
         )
 
 
@@ -101,10 +113,20 @@ def lay_out(origin: Origin, entries: Sequence[TreeEntry], folder: Path) -> None:
     """Write every file of a commit below an empty folder, with exact bytes and the executable bit.
 
     Raises RefusedError before anything is written for submodules and impossible paths, and later for
-    links out of the tree and Git LFS pointers.
+    links out of the tree and Git LFS pointers; UnavailableError where the disk can't be written.
     """
     for entry in entries:
         _check_entry(entry)
+    try:
+        _write_all(origin, entries, folder)
+    except OSError as error:
+        if error.errno not in _IMPOSSIBLE:
+            raise _not_written(error) from None
+        path = os.path.relpath(os.fsdecode(error.filename2 or error.filename), folder)
+        raise _refused(f"{path[:200]!r} is not a path that this system can keep: {error.strerror}.") from None
+
+
+def _write_all(origin: Origin, entries: Sequence[TreeEntry], folder: Path) -> None:
     folder.mkdir(mode=0o700)
     blobs = origin.blobs([entry.object_id for entry in entries])
     links: list[tuple[Path, str]] = []
@@ -145,3 +167,11 @@ def _write(path: Path, data: bytes, mode: int) -> None:
 
 def _refused(reason: str) -> RefusedError:
     return RefusedError(f"The version can't be laid out: {reason}", unchanged="Nothing was changed.")
+
+
+def _not_written(error: OSError) -> UnavailableError:
+    return UnavailableError(
+        f"The temporary folder can't be written: {error.strerror}.",
+        unchanged="Nothing was changed and no script was run.",
+        next_step=f"df -h {shlex.quote(tempfile.gettempdir())}",
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from shlex import quote
 from typing import TYPE_CHECKING
 
@@ -86,12 +87,20 @@ class Listing:
         found = [tag for tag, _ in self._of(subproject) if isinstance(tag, VersionTag)]
         return sorted(found, key=lambda tag: tag.version.precedence, reverse=True)
 
+    @cached_property
+    def _state_names(self) -> frozenset[str]:
+        """The names that end like a state tag's: few or none, where there are 100,000 versions."""
+        endings = tuple(f"-{state.value}" for state in VersionState)
+        return frozenset(name for name in self.refs if name.endswith(endings))
+
     def states(self, tag: VersionTag) -> tuple[VersionState, ...]:
         """What state tags say of a version, strongest first; their targets are not asked."""
+        if not self._state_names:
+            return ()
         return tuple(
             state
             for state in reversed(VersionState)
-            if str(StateTag(subproject=tag.subproject, version=tag.version, state=state)) in self.refs
+            if str(StateTag(subproject=tag.subproject, version=tag.version, state=state)) in self._state_names
         )
 
     def environments(self) -> list[EnvironmentTag]:

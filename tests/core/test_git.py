@@ -195,7 +195,7 @@ class TestEnvironment:
         signal.setitimer(signal.ITIMER_REAL, 0.7)
         try:
             with pytest.raises(KeyboardInterrupt):
-                run_git(["-c", f"alias.x=!echo $$ > {pid_file}; sleep 100", "x"], at=tmp_path)
+                run_git(["-c", f"alias.x=!sleep 100 & echo $! > {pid_file}; wait", "x"], at=tmp_path)
         finally:
             signal.signal(signal.SIGALRM, before)
         assert_ends(int(pid_file.read_text(encoding="ascii")))

@@ -12,6 +12,7 @@ import pytest
 
 from ci_tasks.core.errors import ConflictError, RefusedError, UnavailableError, UsageError
 from ci_tasks.core.git import Repository
+from ci_tasks.core.git_store import PrivateStore
 from ci_tasks.core.origin import MovedError, RemoteRef, TreeEntry, parse_listing
 from ci_tasks.core.push import NotApplied, PushResult, RefUpdate
 from tests.core.places import (
@@ -488,14 +489,13 @@ class TestStore:
         main = git("rev-parse", "main", cwd=tagged.remote)
         for stamp in (now - 90_000, now - 3600):
             git("update-ref", f"refs/ci-tasks/{stamp}-aa/0", main, cwd=store)
-        for name, age in (("old-broken", 0), ("new-left", 90_000), ("new-young", 60)):
-            write(store.parent / name / "HEAD", "")
-            os.utime(store.parent / name, (now - age, now - age))
+        write(store.parent / "spare-new" / "HEAD", "")
+        write(store.parent / "spare-old", "")
         origin.objects(origin.refs("refs/tags/"))
         assert git("for-each-ref", "--format=%(refname)", cwd=store) == f"refs/ci-tasks/{now - 3600}-aa/0"
         (store / "HEAD").unlink()
         assert origin_of(tagged.clone).refs("refs/tags/")
-        assert sorted(path.name for path in store.parent.iterdir()) == ["new-young", "store.git"]
+        assert sorted(path.name for path in store.parent.iterdir()) == ["lock", "store.git"]
 
     @pytest.mark.parametrize(
         "harm",
@@ -544,6 +544,22 @@ class TestStore:
         for data in (b"", b"nonsense"):
             damaged.write_bytes(data)
             assert origin_of(tagged.clone).objects(refs) == wanted
+
+    def test_a_store_that_another_process_has_made_anew_stays(self, tagged: Monorepo) -> None:
+        ours, theirs = (
+            PrivateStore(
+                tagged.clone / ".git", at=tagged.clone, environment={}, object_format="sha1", lends=True
+            )
+            for _ in range(2)
+        )
+        ours.make_ready()
+        (ours.git_dir / "HEAD").unlink()
+        theirs.make_ready()
+        made = ours.git_dir.stat().st_ino
+        ours.replace()
+        assert ours.git_dir.stat().st_ino == made
+        ours.replace()
+        assert ours.git_dir.stat().st_ino != made
 
     def test_several_processes_at_once(self, tagged: Monorepo) -> None:
         found: list[int] = []

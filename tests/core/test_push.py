@@ -297,7 +297,8 @@ def test_f111_a_race_lost_to_our_own_late_push_is_applied(monorepo: Monorepo) ->
     hook(
         monorepo.remote,
         "pre-receive",
-        f"echo x >> {count}\ncase $(wc -l < {count}) in\n1) {KILL_SERVER};;\n2) {landing(monorepo, tag)};;\nesac\ntrue",
+        f"echo x >> {count}\ncase $(wc -l < {count}) in\n1) {KILL_SERVER};;\n"
+        f"2) {landing(monorepo, tag)};;\nesac\ntrue",
     )
     outcome = origin.push_until_known([make(TAG, tag)])
     assert (outcome.result, outcome.retried) == (PushResult.APPLIED, True)

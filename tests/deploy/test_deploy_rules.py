@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import pty
+import subprocess
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.conftest import ROOT, program
 from tests.deploy.conftest import make_site
 from tests.repositories import git
 
@@ -61,7 +65,7 @@ def crooked(tmp_path_factory: pytest.TempPathFactory, inv: Inv) -> Site:
     moved = site.commit("Rules")
     site.version("api/v5.0.0")
     site.repository.write("environments/canary/config.yml", "protected: true\n")
-    (site.clone / "linked").symlink_to("/tmp")
+    (site.clone / "linked").symlink_to("api")
     site.repository.write("ci_tasks.yaml", "")
     site.commit("Other rules")
     tag = git("cat-file", "tag", "refs/tags/web/staging", cwd=site.remote)
@@ -327,3 +331,128 @@ def test_refused(checkout: Site, case: Case) -> None:
         assert "\nNothing was " in done.stderr
     assert checkout.remote_state() == before
     assert checkout.repository.recorded() == recorded
+
+
+def answered(site: Site, reply: str, *line: str) -> tuple[int, str]:
+    """Type a line at a terminal, and answer what it asks; its exit code, and what the terminal showed."""
+    master, slave = pty.openpty()
+    process = subprocess.Popen(
+        [program("inv"), *line],
+        cwd=site.clone,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(site.temporary), "NO_COLOR": "1"},
+        stdin=slave,
+        stdout=subprocess.DEVNULL,
+        stderr=slave,
+    )
+    os.close(slave)
+    os.write(master, reply.encode())
+    shown = b""
+    while True:
+        try:
+            piece = os.read(master, 4096)
+        except OSError:  # the other end was closed
+            break
+        if not piece:
+            break
+        shown += piece
+    os.close(master)
+    return process.wait(), shown.decode().replace("\r\n", "\n")
+
+
+def test_f65_a_downgrade_is_asked_for_on_a_terminal(site: Site) -> None:
+    site.version("api/v1.1.0")
+    site.ok("deploy", *STAGING)
+    before = site.remote_state()
+    older = ("deploy", *STAGING, "--version", "v1.0.0")
+    question = (
+        "v1.0.0 is older than v1.1.0, which is live in eu-west, us-east. Deploy it all the same? [y/N] "
+    )
+
+    code, shown = answered(site, "n\n", *older)
+    assert (code, site.remote_state()) == (3, before)
+    assert question in shown
+    assert "Rule: downgrade." in shown
+
+    code, shown = answered(site, "y\n", *older)
+    assert code == 0, shown
+    assert question in shown
+    assert site.ledger().live() == {"eu-west": "v1.0.0", "us-east": "v1.0.0"}
+    site.ok("deploy", *STAGING, "--version", "v1.1.0")
+    site.ok(*older, "--yes", "--region", "us-east")
+    assert site.ledger().live() == {"eu-west": "v1.1.0", "us-east": "v1.0.0"}
+    # What was agreed to for one rule is no leave to pass over the others.
+    site.version("api/v1.0.0-deprecated")
+    before = site.remote_state()
+    code, shown = answered(site, "y\n", *older)
+    assert (code, site.remote_state()) == (3, before)
+    assert "Also: v1.0.0 is older than v1.1.0, which is live in eu-west." in shown
+
+
+@pytest.mark.parametrize(
+    "addresses",
+    [
+        pytest.param((("--add", "remote.origin.url", "{}x"),), id="F114-two-addresses"),
+        pytest.param((("remote.origin.pushurl", "{}x"),), id="F114-push-elsewhere"),
+        pytest.param((("url.{}x.pushInsteadOf", "{}"),), id="F114-push-rewritten"),
+    ],
+)
+def test_f114_an_origin_has_one_address(crooked: Site, addresses: tuple[tuple[str, ...], ...]) -> None:
+    config = (crooked.clone / ".git/config").read_text()
+    before = crooked.remote_state()
+    try:
+        for arguments in addresses:
+            crooked.repository.git("config", *(text.format(crooked.remote) for text in arguments))
+        done = crooked.run(*deploying())
+    finally:
+        (crooked.clone / ".git/config").write_text(config)
+    assert done.returncode == 3
+    assert f"reads from {crooked.remote}\n" in done.stderr
+    assert f"pushes to {crooked.remote}x\n" in done.stderr
+    assert "Nothing was changed.\nnext: git config --show-origin --get-regexp" in done.stderr
+    assert crooked.remote_state() == before
+
+
+def test_f54_a_shallow_clone_never_says_no_falsely(site: Site) -> None:
+    clone = site.clone.with_name("shallow")
+    site.repository.write("environments/staging/config.yml", "branches: [main]\n")
+    site.commit()
+    site.repository.git("switch", "--quiet", "--create", "other")
+    site.repository.git("commit", "--quiet", "--allow-empty", "--message", "On no branch that counts")
+    site.repository.git("push", "--quiet", "origin", "other")
+    site.version("api/v1.1.0")
+    git("clone", "--quiet", "--depth=1", "--no-tags", f"file://{site.remote}", str(clone), cwd=site.remote)
+    before = site.remote_state()
+    impostor = site.run("deploy", *STAGING, cwd=clone)
+    assert impostor.returncode == 3
+    assert "Rule: branches." in impostor.stderr
+    assert site.remote_state() == before
+    assert site.repository.recorded() == []
+    site.ok("deploy", *STAGING, "--version", "v1.0.0", cwd=clone)
+    assert len(site.repository.recorded()) == 4
+
+
+def test_f118_f98_values_are_the_versions_and_rules_and_scripts_are_the_checkouts(site: Site) -> None:
+    site.repository.write("environments/staging/config.yml", "regions: [moon]\nprotected: false\n")
+    site.repository.write("environments/staging/us-east/config.yml", "env: {GREETING: old values}\n")
+    site.script("exit 1")
+    site.commit()
+    site.version("api/v1.1.0")
+    site.repository.write("environments/staging/config.yml", "regions: [us-east]\nprotected: true\n")
+    site.repository.write("environments/staging/us-east/config.yml", "env: {GREETING: new values}\n")
+    for name in ("b", "a"):
+        site.script(f'echo "{name} $GREETING" >> "$RECORD_TO"', name=f"10-ci-{name}")
+    (site.clone / "scripts/deployment/10-ci-record.sh").unlink()
+    site.commit()
+    refused = site.run("deploy", *STAGING)
+    assert (refused.returncode, site.repository.recorded()) == (3, [])
+    site.ok("deploy", *STAGING, env={"CI": "true"})
+    assert site.repository.recorded() == ["a old values", "b old values", "smoke old values"]
+    (record,) = site.ledger().records
+    head, old = site.repository.git("rev-parse", "HEAD"), site.repository.git("rev-parse", "HEAD^")
+    assert record["commits"] == {
+        "code": old,
+        "config": old,
+        "scripts": head,
+        "rules": head,
+        "secrets": head,
+    }

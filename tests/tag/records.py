@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from datetime import datetime, timedelta, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from ci_tasks.tag import ledger as ledgers
-from ci_tasks.tag.ledger import Ledger
 from ci_tasks.tag.model import Commits, Deployment, Run
 from ci_tasks.tag.names import DeploymentKind, DeploymentStatus
+
+if TYPE_CHECKING:
+    from ci_tasks.tag.ledger import Ledger
 
 NOON = datetime(2026, 1, 5, 12, 0, 0, tzinfo=timezone.utc)
 HOUR = timedelta(hours=1)
@@ -22,7 +24,7 @@ def commit_of(version: str) -> str:
     return hashlib.sha1(version.encode(), usedforsecurity=False).hexdigest()
 
 
-def record(  # noqa: PLR0917 - short calls read best
+def record(
     number: int,
     region: str | None = None,
     version: str = "v1.0.0",
@@ -68,7 +70,7 @@ def empty(environment: str = "staging", subproject: str = "api", version: str = 
     )
 
 
-def deployed(  # noqa: PLR0917 - likewise
+def deployed(
     ledger: Ledger,
     made: Deployment,
     status: DeploymentStatus = DeploymentStatus.SUCCESS,
@@ -84,10 +86,10 @@ def deployed(  # noqa: PLR0917 - likewise
     )
 
 
-def filled(count: int, *, gap: timedelta = HOUR, **fields: Any) -> Ledger:
-    """A ledger of that many successes of different versions, the oldest first at NOON."""
+def filled(count: int, *, start: datetime = NOON, gap: timedelta = HOUR, **fields: Any) -> Ledger:
+    """A ledger of that many successes of different versions, the oldest at `start`."""
     ledger = empty()
     for number in range(count):
-        made = record(number, version=f"v1.0.{number}", at=NOON + number * gap, **fields)
+        made = record(number, version=f"v1.0.{number}", at=start + number * gap, **fields)
         ledger = deployed(ledger, made)
     return ledgers.settle_target(ledger)

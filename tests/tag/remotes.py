@@ -1,4 +1,4 @@
-"""What the tests do behind the back of the program: tags on the remote, and a look at every byte of the clone."""
+"""What the tests do behind the program's back: tags on the remote, and a look at every byte of the clone."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DATE = 1_767_614_400
 EPHEMERAL = {"__pycache__", "build", "ci-tasks"}
 
 
-def tag_content(  # noqa: PLR0917 - short calls read best
+def tag_content(
     target: str,
     name: str,
     message: str = "A version",
@@ -84,5 +84,5 @@ def once_before(folder: Path, word: str, command: str) -> Mapping[str, str]:
     return git_wrapper(
         folder,
         f'case " $* " in *" {word} "*) if test ! -e {done}; then : > {done}\n'
-        f"git() {{ {real} \"$@\"; }}\n( {command} ) >/dev/null 2>&1; fi;; esac",
+        f'git() {{ {real} "$@"; }}\n( {command} ) >/dev/null 2>&1; fi;; esac',
     )

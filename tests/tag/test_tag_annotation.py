@@ -52,12 +52,16 @@ def test_the_first_lines_of_a_settled_and_of_an_empty_environment() -> None:
         "v1.0.0  since 2026-01-05 12:05:00 UTC  by Test Person",
     ]
     first = ledgers.claim(empty(subproject=""), (record(1),), regions=())
-    assert annotation.write(first)[0].startswith("staging: nothing is live yet (not settled)\n\nrunning: v1.0.0")
+    assert annotation.write(first)[0].startswith(
+        "staging: nothing is live yet (not settled)\n\nrunning: v1.0.0"
+    )
 
 
 def test_uncertainty_is_said() -> None:
     ledger = deployed(filled(1), record(7, version="v9.0.0"), DeploymentStatus.FAILED)
-    assert "UNCERTAIN: v9.0.0 broke off half-way" in annotation.write(ledger)[0].split("\n---\n", maxsplit=1)[0]
+    assert (
+        "UNCERTAIN: v9.0.0 broke off half-way" in annotation.write(ledger)[0].split("\n---\n", maxsplit=1)[0]
+    )
     nothing = deployed(empty(), record(7, version="v9.0.0"), DeploymentStatus.FAILED)
     assert "nothing succeeded yet  UNCERTAIN: v9.0.0" in annotation.write(nothing)[0]
 
@@ -94,7 +98,9 @@ def test_uncertainty_is_said() -> None:
         pytest.param(
             _changed(environment="production"), "that of api/production: somebody copied", id="F71-copied"
         ),
-        pytest.param(_changed(subproject=None), "that of staging: somebody copied", id="F71-copied-from-root"),
+        pytest.param(
+            _changed(subproject=None), "that of staging: somebody copied", id="F71-copied-from-root"
+        ),
         pytest.param(_changed(schema=2), r"newer ci-tasks \(form 2, this one knows 1\)", id="F71-newer"),
         pytest.param(
             _changed(schema=9, surprise={"a": 1}, target="away"),
@@ -130,7 +136,7 @@ def test_a_signature_does_not_disturb(signature: str) -> None:
     assert annotation.read(_text() + signature, name=NAME) == annotation.read(_text(), name=NAME)
 
 
-NASTY = "\n---\n{}\n-----BEGIN PGP SIGNATURE-----\n\x1b[2J\u2028\u202e\x00\t\"\\"
+NASTY = '\n---\n{}\n-----BEGIN PGP SIGNATURE-----\n\x1b[2J\u2028\u202e\x00\t"\\'
 texts = st.one_of(st.just(NASTY), st.text(st.characters(exclude_categories=["Cs"]), max_size=40))
 
 
@@ -188,8 +194,7 @@ def test_above_256_kib_the_oldest_records_shrink() -> None:
 
 
 def test_a_record_that_would_only_grow_is_left_alone() -> None:
-    bare = {"nonce": None, "run": None, "host": None, "commits": None, "inputs": None}
-    ledger = filled(600, gap=timedelta(minutes=1), **bare)
+    ledger = filled(600, nonce=None, run=None, host=None, commits=None, inputs=None)
     text, shrunk = annotation.write(ledger)
     assert not shrunk
     assert len(text) > annotation.SHRINK_ABOVE

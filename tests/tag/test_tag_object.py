@@ -21,7 +21,8 @@ NOON = datetime(2026, 1, 5, 12, 0, 0, tzinfo=timezone.utc)
 COMMIT = "1" * 40
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
 odd_names = st.one_of(
-    texts, st.sampled_from(["", ".", "<>", "a\nb", "José <x>", "..,", "O'Neil", "🚀", " x ", "a\x00b", "\x1b"])
+    texts,
+    st.sampled_from(["", ".", "<>", "a\nb", "José <x>", "..,", "O'Neil", "🚀", " x ", "a\x00b", "\x1b"]),
 )
 
 
