@@ -56,9 +56,10 @@ def of_course(facts: Facts, plan: Plan, course: Course | None, clock: Clock) -> 
     """The report of a plan that was carried out, or that had nothing to do (no course)."""
     code = exit_code(course) if course else ExitCode.OK
     notices = list(plan.notices)
-    if course is not None and course.error is not None and code is not ExitCode.OK:
-        notices += [course.error.what, *course.error.details]
-    is_recorded = course is not None and course.claim_id is not None
+    if course is not None and code is not ExitCode.OK:
+        notices += _unrecorded(facts, course)
+        notices += [line for error in course.errors for line in (error.what, *error.details)]
+    is_recorded = course is not None and any(run.deployment_id and run.is_recorded for run in course.regions)
     return _report(
         facts,
         plan,
@@ -71,6 +72,14 @@ def of_course(facts: Facts, plan: Plan, course: Course | None, clock: Clock) -> 
         claim_id=course.claim_id if course else None,
         next_steps=tuple(_next_steps(facts, course, code)),
     )
+
+
+def _unrecorded(facts: Facts, course: Course) -> Iterator[str]:
+    """How the scripts ended where the tag does not say it."""
+    for run in course.regions:
+        if run.scripts and not run.is_recorded:
+            place = run.region or facts.tag.environment
+            yield f"{place}: the scripts ended as {run.status.value}, but {facts.tag} does not say so."
 
 
 def of_error(facts: Facts, plan: Plan, error: CiTasksError, clock: Clock) -> PipelineReport:
@@ -135,10 +144,10 @@ def _regions(plan: Plan, course: Course | None) -> Iterator[RegionResult]:
 def _status(action: str, run: RegionRun | None) -> RegionStatus:
     if run is None:
         return RegionStatus.UNCHANGED if action == "skip" else RegionStatus.SKIPPED
-    if not run.is_recorded:
-        return RegionStatus.UNKNOWN
     if run.status is DeploymentStatus.CANCELLED and not run.scripts:
         return RegionStatus.SKIPPED
+    if not run.is_recorded:
+        return RegionStatus.UNKNOWN
     return RegionStatus(run.status.value)
 
 
@@ -162,9 +171,8 @@ def _logs(course: Course) -> Iterator[str]:
 
 
 def _next_steps(facts: Facts, course: Course | None, code: ExitCode) -> Iterator[str]:
-    if course is not None and course.error is not None and course.error.next_step and code is not ExitCode.OK:
-        yield course.error.next_step
-    yield typed(f"deploy.status {facts.options}")
+    lines = [error.next_step for error in course.errors] if course and code is not ExitCode.OK else []
+    yield from dict.fromkeys(line for line in (*lines, typed(f"deploy.status {facts.options}")) if line)
     if course is not None and course.claim_id is not None:
         yield facts.show_line
 

@@ -7,13 +7,14 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from ci_tasks.core.command_line import typed
 from ci_tasks.core.errors import RefusedError, UsageError
 from ci_tasks.core.files import read_file
+from ci_tasks.deploy import configuration
 from ci_tasks.deploy.ci import current_run, is_ci
 from ci_tasks.deploy.model import Facts, Request, ScriptFact
-from ci_tasks.environment.configuration import parse_layers
-from ci_tasks.environment.tree import gather as gather_configuration
 from ci_tasks.script.discovery import discover
 from ci_tasks.script.mode import decide
 from ci_tasks.script.names import Category
@@ -26,11 +27,7 @@ if TYPE_CHECKING:
 
     from ci_tasks.core.checkout import Checkout
     from ci_tasks.core.origin import TreeEntry
-    from ci_tasks.environment.configuration import Layers
     from ci_tasks.script.model import CIScript
-
-LINK = "120000"
-"""The mode that git gives a symbolic link in a tree."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +52,7 @@ def gather(checkout: Checkout, request: Request, *, environ: Mapping[str, str]) 
     )
     tag = EnvironmentTag(subproject=subproject, environment=environment)
     _refuse_clash(listing, tag)
-    rules_layers = _checkout_layers(checkout, grammar, subproject)
+    rules_layers = configuration.of_checkout(checkout, subproject)
     rules = rules_layers.rules(environment, subproject)
     version_tag = (
         VersionTag(subproject=subproject, version=wanted)
@@ -73,6 +70,9 @@ def gather(checkout: Checkout, request: Request, *, environ: Mapping[str, str]) 
     files = checkout.origin.commit_files(version.commit)
     scripts = _scripts(checkout, subproject, environ)
     changed_paths = checkout.repository.changed_paths(_pipeline_folders(subproject))
+    head = checkout.repository.head()
+    if changed_paths and not rules.protected and configuration.was_protected(checkout, tag, head):
+        rules = msgspec.structs.replace(rules, protected=True)
     facts = Facts(
         request=request,
         tag=tag,
@@ -86,13 +86,13 @@ def gather(checkout: Checkout, request: Request, *, environ: Mapping[str, str]) 
         ),
         regions=rules_layers.regions(environment, subproject),
         rules=rules,
-        layers=_commit_layers(checkout, grammar, subproject, files),
+        layers=configuration.of_commit(checkout, subproject, files, checkout.origin.blobs),
         scripts=scripts,
         inputs=_inputs(checkout, [fact.script for fact in scripts]),
         changed_paths=changed_paths,
         on_branch=_is_on_branch(checkout, version.commit, rules.branches),
         in_ci=is_ci(environ),
-        head=checkout.repository.head(),
+        head=head,
         run=current_run(environ),
         repository=checkout.origin.address,
         remote=None if checkout.origin.is_self else checkout.settings.remote,
@@ -146,34 +146,6 @@ def _pipeline_folders(subproject: str) -> list[str]:
     """The folders whose uncommitted changes would make a deployment that nobody can repeat."""
     folders = ["scripts", "environments"]
     return folders + [f"{subproject}/{folder}" for folder in folders] if subproject else folders
-
-
-def _checkout_layers(checkout: Checkout, grammar: Grammar, subproject: str) -> Layers:
-    return parse_layers(gather_configuration(checkout.root, (subproject,)), environments=grammar.environments)
-
-
-def _commit_layers(
-    checkout: Checkout, grammar: Grammar, subproject: str, files: Sequence[TreeEntry]
-) -> Layers:
-    """The configuration as the version's own commit has it; folders count by the files that they hold."""
-    homes = {"environments/", f"{subproject}/environments/" if subproject else "environments/"}
-    below = [entry for entry in files if entry.path.startswith(tuple(homes))]
-    contents = {f"{parent}/": b"" for entry in below for parent in _parents(entry.path)}
-    wanted = [entry for entry in below if entry.path.rpartition("/")[2].startswith("config.")]
-    links = [entry.path for entry in wanted if entry.mode == LINK]
-    if links:
-        raise RefusedError(
-            f"{links[0]} is a symbolic link in the version's commit: configuration must be a file.",
-            unchanged="Nothing was changed.",
-        )
-    for entry, blob in zip(wanted, checkout.origin.blobs([entry.object_id for entry in wanted]), strict=True):
-        contents[entry.path] = blob.data
-    return parse_layers(contents, environments=grammar.environments)
-
-
-def _parents(path: str) -> list[str]:
-    parts = path.split("/")
-    return ["/".join(parts[:length]) for length in range(1, len(parts))]
 
 
 def _scripts(checkout: Checkout, subproject: str, environ: Mapping[str, str]) -> tuple[ScriptFact, ...]:

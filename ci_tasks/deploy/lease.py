@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ci_tasks.core.command_line import typed
-from ci_tasks.core.errors import CiTasksError, ConflictError
+from ci_tasks.core.errors import CiTasksError, ConflictError, UnknownOutcomeError
 from ci_tasks.deploy.model import options
 from ci_tasks.tag import ledger as ledgers
+from ci_tasks.tag.annotation import UnreadableLedgerError
 from ci_tasks.tag.clock import utc_now
 from ci_tasks.tag.names import DeploymentStatus
 from ci_tasks.tag.writer import LedgerWriter
@@ -103,6 +104,8 @@ class Lease:
             )
             if state is not None and self._ours(state):
                 return state
+            if state is not None and any(record.nonce == self.nonce for record in state.closed):
+                raise self._lost(state, next(iter(self.records)))  # it arrived, and was ended at once
             now = utc_now()
             base = self._close_finished(base, now)
             self._refuse_held(base)
@@ -172,13 +175,14 @@ class Lease:
             try:
                 self.renew(stop=done.is_set)
                 pause = every
-            except ClaimLostError as error:
+            except (ClaimLostError, UnreadableLedgerError) as error:
                 self._give_up(error, stop)
                 return
             except CiTasksError as error:
                 pause = min(every, 5.0)
                 if time.monotonic() >= self._expires - margin:
-                    self._give_up(error, stop)
+                    what = f"The claim on {self.tag} could not be renewed in time"
+                    self._give_up(self._explained(error, what), stop)
                     return
 
     def _give_up(self, error: CiTasksError, stop: StopRequest) -> None:
@@ -238,7 +242,12 @@ class Lease:
             assert state is not None  # noqa: S101 - there is at least one result
             return self._extend(state, except_for=results)
 
-        self._update(settled, what=f"record the result in {self.tag}", stop=stop, patient=True)
+        try:
+            self._update(settled, what=f"record the result in {self.tag}", stop=stop, patient=True)
+        except (ClaimLostError, UnreadableLedgerError):
+            raise
+        except CiTasksError as error:
+            raise self._explained(error, f"The result could not be recorded in {self.tag}") from None
         for deployment_id in results:
             self.records.pop(deployment_id, None)
 
@@ -257,13 +266,34 @@ class Lease:
             self._writer.update(
                 step,
                 what=what,
-                later=typed(f"deploy.settle {options(self.tag)} --deployment {self.claim_id}"),
+                later=self._later,
                 retry=self.retry,
                 pinned=pinned,
                 stop=stop,
                 patience=lambda: patient and not stop() and time.monotonic() < self._expires - LAST_TRY,
             )
             self._expires = began + self.seconds
+
+    @property
+    def _later(self) -> str:
+        """The line that finds out what became of this deployment."""
+        return typed(f"deploy.settle {options(self.tag)} --deployment {self.claim_id}")
+
+    def _explained(self, error: CiTasksError, what: str) -> CiTasksError:
+        """The same error, told from the deployment's side: the claim stands, whatever could not be pushed."""
+        if not isinstance(error, UnknownOutcomeError):
+            error.details = (error.what, *error.details)
+            error.what = f"{what}: the claim {self.claim_id} stands until its lease ends."
+        error.unchanged = f"{self.tag} was not moved by this."
+        error.next_step = self._later
+        return error
+
+    def _lost(self, state: ledgers.Ledger | None, deployment_id: str) -> ClaimLostError:
+        return ClaimLostError(
+            f"The claim {deployment_id} is gone: {_what_ended(state, deployment_id)}.",
+            unchanged=f"{self.tag} was not moved.",
+            next_step=typed(f"deploy.status {options(self.tag)}"),
+        )
 
     def _ours(self, state: ledgers.Ledger) -> bool:
         return any(record.nonce == self.nonce for record in state.open)
@@ -275,11 +305,7 @@ class Lease:
         for deployment_id in [only] if only else list(self.records):
             record = found.get(deployment_id)
             if record is None or record.nonce != self.nonce or record.status is not DeploymentStatus.RUNNING:
-                raise ClaimLostError(
-                    f"The claim {deployment_id} is gone: {_what_ended(state, deployment_id)}.",
-                    unchanged=f"{self.tag} was not moved.",
-                    next_step=typed(f"deploy.status {options(self.tag)}"),
-                )
+                raise self._lost(state, deployment_id)
             mine.append(record)
         return mine
 

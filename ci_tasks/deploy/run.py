@@ -42,7 +42,12 @@ class Course:
     claim_id: str | None = None
     regions: list[RegionRun] = field(default_factory=list)
     deployments: list[Deployment] = field(default_factory=list)
-    error: CiTasksError | None = None
+    errors: list[CiTasksError] = field(default_factory=list)
+
+    @property
+    def error(self) -> CiTasksError | None:
+        """What broke it off; the others came of that, or beside it."""
+        return self.errors[0] if self.errors else None
 
 
 def new_records(facts: Facts, plan: Plan, *, triggered_by: str, now: datetime) -> tuple[Deployment, ...]:
@@ -86,7 +91,7 @@ def rehearse(plan: Plan, stage: Stage) -> Course:
             course.regions.append(run_scripts(stage, plan, region, stop=stop, record=None))
             if course.regions[-1].status is not DeploymentStatus.SUCCESS:
                 break
-    course.error = interruption.error
+    course.errors = [interruption.error] if interruption.error else []
     return course
 
 
@@ -121,7 +126,8 @@ def carry_out(checkout: Checkout, reading: Reading, plan: Plan, stage: Stage, *,
             crew.work(records)
     course.regions = crew.runs
     course.deployments = _recorded(lease, records)
-    course.error = interruption.error or lease.trouble or crew.error
+    found = (interruption.error, lease.trouble, crew.error)
+    course.errors = list(dict.fromkeys(error for error in found if error is not None))
     return course
 
 
@@ -173,23 +179,42 @@ class _Crew:
     def _one(
         self, record: Deployment, run: RegionRun, rest: Sequence[tuple[Deployment, RegionRun]] = ()
     ) -> None:
+        try:
+            self._run(record, run)
+        except Exception as error:
+            # A bug of ours: the claim must not be left behind, and what has started is not known any more.
+            run.status, run.scripts_started = DeploymentStatus.FAILED, True
+            run.ended_by = f"an error in ci_tasks itself: {type(error).__name__}"
+            raise
+        finally:
+            self._settle(record, run, rest)
+
+    def _run(self, record: Deployment, run: RegionRun) -> None:
+        if self.stop.reason is not None:
+            run.status, run.ended_by = DeploymentStatus.CANCELLED, f"not started: {self.stop.reason}"
+            return
         (planned,) = (region for region in self.plan.to_do if region.region == record.region)
         run_scripts(self.stage, self.plan, planned, stop=self.stop, record=record, run=run)
+
+    def _settle(
+        self, record: Deployment, run: RegionRun, rest: Sequence[tuple[Deployment, RegionRun]]
+    ) -> None:
         results = {record.deployment_id: (run.status, run.scripts_started, run.ended_by)}
         if run.status is not DeploymentStatus.SUCCESS:
             for other, other_run in rest:
                 other_run.status = DeploymentStatus.CANCELLED
-                other_run.ended_by = f"not started: {record.region} did not succeed"
+                other_run.ended_by = f"not started: {self.stop.reason or f'{record.region} did not succeed'}"
                 results[other.deployment_id] = (other_run.status, False, other_run.ended_by)
+        outcome = f"{record.region or record.environment}: {record.version} {run.status.value}"
         try:
             self.lease.settle(results, stop=self._is_over)
         except CiTasksError as error:
             run.is_recorded = False
             self.error = self.error or error
             self.stop.request(error.what)
+            self.stage.say(f"{outcome}, but NOT recorded in {self.lease.tag}")
         else:
-            place = record.region or record.environment
-            self.stage.say(f"{place}: {record.version} {run.status.value}, recorded in {self.lease.tag}")
+            self.stage.say(f"{outcome}, recorded in {self.lease.tag}")
 
 
 def _recorded(lease: Lease, records: Sequence[Deployment]) -> list[Deployment]:

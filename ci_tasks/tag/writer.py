@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ci_tasks.core import console
@@ -80,7 +81,13 @@ class LedgerWriter:
                 break
             time.sleep(random.uniform(0.02, 0.1) * (1 + min(attempt, 6)))  # noqa: S311 - jitter, no secret
             self._refuse_moved(pinned, retry)
-            self.fact = self.store.environment(self.tag)
+            try:
+                self.fact = self._read(patience)
+            except UnavailableError:
+                if not outcome.retried:
+                    raise
+                outcome = replace(outcome, result=PushResult.UNKNOWN)  # it may be lost to our own late push
+                break
         assert outcome is not None  # noqa: S101 - ROUNDS is not zero
         is_known = outcome.result is not PushResult.UNKNOWN
         raise push_error(
@@ -110,16 +117,30 @@ class LedgerWriter:
         stop: Callable[[], bool],
         patience: Callable[[], bool],
     ) -> PushOutcome:
+        unanswered: PushOutcome | None = None
         while True:
             is_last = not patience()
             try:
                 outcome = self.store.swap(self.tag, new, old=self.fact.object_id, pinned=pinned, stop=stop)
             except UnavailableError:
+                if is_last and unanswered is not None:
+                    return unanswered  # that push may still arrive: it is not known that nothing happened
                 if is_last:
                     raise
             else:
+                unanswered = outcome if outcome.result is PushResult.UNKNOWN else unanswered
                 if is_last or outcome.result is not PushResult.UNKNOWN:
-                    return outcome
+                    return replace(outcome, retried=outcome.retried or unanswered is not None)
+            time.sleep(1)
+
+    def _read(self, patience: Callable[[], bool]) -> EnvironmentFact:
+        while True:
+            is_last = not patience()
+            try:
+                return self.store.environment(self.tag)
+            except UnavailableError:
+                if is_last:
+                    raise
             time.sleep(1)
 
     def _refuse_moved(self, pinned: Sequence[RemoteRef], retry: str) -> None:
