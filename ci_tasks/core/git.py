@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ci_tasks.core.errors import UnavailableError, UsageError
 from ci_tasks.core.git_failures import local_failure, owner_fix, spoken
-from ci_tasks.core.git_process import NETWORK_TIMEOUT, GitAnswer, run_git
+from ci_tasks.core.git_process import NETWORK_TIMEOUT, GitAnswer, require_version, run_git
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -170,17 +170,36 @@ class Repository:
 
     def addresses(self, remote_name: str, *, push: bool) -> tuple[str, ...]:
         """The addresses of a remote as git uses them, `url.*.insteadOf` applied."""
+        plain = self._plain_addresses(remote_name, push=push)
+        if plain:
+            return plain
         side = ["--push"] if push else []
         answer = self._git("remote", "get-url", *side, "--all", "--", remote_name)
         if answer.status:
             raise local_failure(f"read the address of the remote {remote_name}", answer.stderr)
         return tuple(answer.stdout.decode("utf-8", "surrogateescape").splitlines())
 
+    def _plain_addresses(self, remote_name: str, *, push: bool) -> tuple[str, ...]:
+        """The addresses as they are written, where nothing rewrites them; else empty: git has to be asked."""
+        if any(setting.key.startswith("url.") for setting in self.configuration):
+            return ()
+        found = {
+            key: tuple(
+                setting.value
+                for setting in self.configuration
+                if setting.key == f"remote.{remote_name}.{key}"
+            )
+            for key in ("url", "pushurl")
+        }
+        urls = (push and found["pushurl"]) or found["url"]
+        return urls if all(urls) else ()  # an empty one takes back those before it, in newer versions of git
+
     def _git(self, *arguments: str) -> GitAnswer:
         return run_git(arguments, at=self.root)
 
 
 def _no_repository(start: Path, answer: GitAnswer) -> UsageError | UnavailableError:
+    require_version()
     fix = owner_fix(answer.stderr)
     if fix or "dubious ownership" in answer.stderr or "unsafe repository" in answer.stderr:
         return UnavailableError(

@@ -66,10 +66,13 @@ class ObjectDatabase:
         pairs = (line.split(" ", 1) for line in answer.stdout.decode().splitlines())
         return {object_id: kind for object_id, kind in pairs if kind != "missing"}
 
-    def read(self, ids: Sequence[str], *, limit: int | None = None) -> Iterator[RawObject]:
+    def read(
+        self, ids: Sequence[str], *, limit: int | None = None, skip_missing: bool = False
+    ) -> Iterator[RawObject]:
         """The objects in the order asked for, one in memory at a time.
 
-        Raises UnavailableError for a missing one, RefusedError for one of more than `limit` bytes.
+        Raises UnavailableError for a missing one (or leaves it out), RefusedError for one of more than
+        `limit` bytes.
         """
         if not ids:
             return
@@ -83,7 +86,13 @@ class ObjectDatabase:
         source = _Pieces(pieces)
         try:
             for wanted in ids:
-                yield _next_object(source, wanted, limit)
+                found = _next_object(source, wanted, limit)
+                if found is not None:
+                    yield found
+                elif not skip_missing:
+                    raise UnavailableError(
+                        f"The object {wanted} is not here.", unchanged="Nothing was changed."
+                    )
         except GitFailedError as error:
             raise local_failure("read objects", error.answer.stderr) from None
         finally:
@@ -149,12 +158,15 @@ class _Pieces:
         self._held += piece
 
 
-def _next_object(source: _Pieces, wanted: str, limit: int | None) -> RawObject:
+def _next_object(source: _Pieces, wanted: str, limit: int | None) -> RawObject | None:
+    """The next object of the stream, None for one that is missing."""
     header = source.line().decode()
     object_id, _, rest = header.partition(" ")
     kind, _, size = rest.partition(" ")
+    if object_id == wanted and kind == "missing":
+        return None
     if object_id != wanted or not size.isdigit():
-        raise UnavailableError(f"The object {wanted} is not here.", unchanged="Nothing was changed.")
+        raise UnavailableError(f"git did not give the object {wanted}.", unchanged="Nothing was changed.")
     if limit is not None and int(size) > limit:
         raise RefusedError(
             f"The {kind} {wanted} has {size} bytes, more than {limit}.", unchanged="Nothing was changed."

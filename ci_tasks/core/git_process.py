@@ -93,7 +93,6 @@ def run_git(
 
     A bad exit status is an answer, not an error. Raises UnavailableError if git is missing or too old.
     """
-    _require_git()
     return _run(arguments, at=at, stdin=stdin, timeout=timeout, environment=environment or {})
 
 
@@ -110,7 +109,6 @@ def stream_git(
     Memory does not grow with the output, and `stdin` is written as git reads: neither waits for the other.
     Raises GitFailedError for a bad end.
     """
-    _require_git()
     with _started(arguments, at=at, environment=environment or {}) as process:
         errors = bytearray()
         yield from _exchange(process, stdin, errors, timeout)
@@ -243,7 +241,12 @@ def _git_path() -> str:
     return found
 
 
-def _require_git() -> None:
+def require_version() -> None:
+    """Raise UnavailableError where git is too old or broken.
+
+    Asked when git did not answer as expected, which one that is too old never does: the first question that
+    is put to it takes an option that came with the oldest version we can use.
+    """
     _check_version(_git_path())
 
 

@@ -214,8 +214,11 @@ def names_of(refs: Sequence[RemoteRef]) -> str:
     return ", ".join(ref.name for ref in refs)
 
 
-def by_id(database: ObjectDatabase, ids: Iterable[str]) -> dict[str, RawObject]:
-    return {found.object_id: found for found in database.read(list(ids), limit=_LARGEST)}
+def by_id(
+    database: ObjectDatabase, ids: Iterable[str], *, skip_missing: bool = False
+) -> dict[str, RawObject]:
+    found = database.read(list(ids), limit=_LARGEST, skip_missing=skip_missing)
+    return {each.object_id: each for each in found}
 
 
 def require_commit(database: ObjectDatabase, ref: RemoteRef, object_id: str) -> str:

@@ -77,19 +77,23 @@ class RemoteOrigin(Origin):
     def objects(self, refs: Sequence[RemoteRef]) -> dict[str, RawObject]:
         """What is here needs no fetch: the listing says which object it is, and objects never change."""
         wanted = {ref.object_id: ref for ref in refs}
-        here = self._store.kinds(list(wanted))
-        self._fetch([ref for object_id, ref in wanted.items() if object_id not in here])
         try:
-            return by_id(self._store, wanted)
+            here = by_id(self._store, wanted, skip_missing=True)
         except UnavailableError:
             self._store.replace()  # an object that is listed and can't be read: the store is damaged
-            here = self._store.kinds(list(wanted))
-            self._fetch([ref for object_id, ref in wanted.items() if object_id not in here])
-            return by_id(self._store, wanted)
+            here = by_id(self._store, wanted, skip_missing=True)
+        missing = [ref for object_id, ref in wanted.items() if object_id not in here]
+        self._fetch(missing)
+        return {**here, **by_id(self._store, [ref.object_id for ref in missing])}
 
     def ensure_commit(self, ref: RemoteRef) -> str:
-        """Fetches only if the commit, a tree or a file is missing."""
+        """Fetches only if the commit, a tree or a file is missing.
+
+        A complete clone that has a commit has its files as well, so there the commit alone is looked for.
+        """
         commit = ref.peeled or ref.object_id
+        if self._store.lends and self._store.kinds([commit]).get(commit) == "commit":
+            return commit
         if not self._store.is_whole(commit):
             self._fetch([ref])
             if not self._store.is_whole(commit):
@@ -147,7 +151,8 @@ class RemoteOrigin(Origin):
         """Fetch these refs into a namespace that is deleted at once; the objects stay.
 
         Many of them are fetched by the ids that were listed, and into no ref: 10,000 refspecs against 100,000
-        refs take git minutes. Without a lent history only the newest commit of each is fetched, unless `depth` says more.
+        refs take git minutes. Without a lent history only the newest commit of each is fetched, unless
+        `depth` says more.
         """
         if not refs:
             return

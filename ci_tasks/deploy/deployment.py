@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ci_tasks.core import console
+from ci_tasks.core.child_environment import check_first_line, child_environment
 from ci_tasks.core.command_line import typed
 from ci_tasks.core.entity import Entity
 from ci_tasks.core.errors import CiTasksError, ExitCode, RefusedError
-from ci_tasks.core.process import child_environment
 from ci_tasks.core.redact import Redactor
 from ci_tasks.deploy import conclude, facts, source
 from ci_tasks.deploy.model import Plan, Request
@@ -106,9 +106,7 @@ def _agreed(reading: Reading, made: Plan) -> Plan:
 
 
 def _run(checkout: Checkout, reading: Reading, made: Plan) -> Course:
-    for fact, planned in zip(reading.facts.scripts, made.scripts, strict=True):
-        if planned.mode == Mode.EXECUTE.value:
-            require_startable(fact.script, checkout.root, child_environment({}))
+    _require_startable(checkout, reading, made)
     with source.private_folder() as private:
         tree = private / "source"
         source.lay_out(checkout.origin, reading.files, tree)
@@ -125,6 +123,18 @@ def _run(checkout: Checkout, reading: Reading, made: Plan) -> Course:
             return rehearse(made, stage)
         retry = line_of(reading.facts.request, made.subproject)
         return carry_out(checkout, reading, made, stage, retry=retry)
+
+
+def _require_startable(checkout: Checkout, reading: Reading, made: Plan) -> None:
+    """Refuse before the claim what would fail half-way: each script, with the PATH that it will have."""
+    resolve, tag = reading.facts.layers.resolve, reading.facts.tag
+    for region in made.to_do:
+        values = resolve(tag.environment, region.region, tag.subproject).env
+        environment = child_environment(values, pass_patterns=checkout.settings.pass_environment)
+        for fact, planned in zip(reading.facts.scripts, made.scripts, strict=True):
+            if planned.mode == Mode.EXECUTE.value:
+                require_startable(fact.script, checkout.root, environment)
+                check_first_line(f"./{fact.script.script_path}", cwd=checkout.root, env=environment)
 
 
 def _refuse(made: Plan) -> None:

@@ -20,7 +20,8 @@ from ci_tasks.script.mode import decide
 from ci_tasks.script.names import Category
 from ci_tasks.tag import subproject as subprojects
 from ci_tasks.tag.grammar import EnvironmentTag, Grammar, VersionTag, parse_version
-from ci_tasks.tag.store import EnvironmentFact, Listing, TagStore
+from ci_tasks.tag.local import stale_note
+from ci_tasks.tag.store import EnvironmentFact, TagStore
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from ci_tasks.core.checkout import Checkout
     from ci_tasks.core.origin import TreeEntry
     from ci_tasks.script.model import CIScript
+    from ci_tasks.tag.listing import Listing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +53,7 @@ def gather(checkout: Checkout, request: Request, *, environ: Mapping[str, str]) 
         asked, checkout=checkout, grammar=grammar, listing=listing, line=f"deploy --env {environment}"
     )
     tag = EnvironmentTag(subproject=subproject, environment=environment)
-    _refuse_clash(listing, tag)
+    listing.refuse_clash(tag, checkout.origin.address)
     rules_layers = configuration.of_checkout(checkout, subproject)
     rules = rules_layers.rules(environment, subproject)
     version_tag = (
@@ -96,18 +98,9 @@ def gather(checkout: Checkout, request: Request, *, environ: Mapping[str, str]) 
         run=current_run(environ),
         repository=checkout.origin.address,
         remote=None if checkout.origin.is_self else checkout.settings.remote,
+        stale_note=stale_note(checkout, version_tag, version_ref),
     )
     return Reading(facts=facts, store=store, files=files)
-
-
-def _refuse_clash(listing: Listing, tag: EnvironmentTag) -> None:
-    clash = listing.clash(tag)
-    if clash is not None:
-        raise RefusedError(
-            f"git can't keep the tags {clash} and {tag} side by side: one is a folder of the other's name.",
-            unchanged="Nothing was changed.",
-            next_step=f"git ls-remote --tags origin 'refs/tags/{clash}'",
-        )
 
 
 def _newest(listing: Listing, subproject: str, environment: str) -> VersionTag:

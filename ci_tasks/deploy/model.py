@@ -62,6 +62,7 @@ class Facts:
     run: Run | None
     repository: str
     remote: str | None
+    stale_note: str | None
 
     @property
     def show_line(self) -> str:

@@ -169,6 +169,8 @@ def _notices(facts: Facts) -> Iterator[str]:
         yield f"There is no tag {facts.tag} yet: a new ledger begins."
     if facts.changed_paths:
         yield f"Uncommitted changes are used: {_some(facts.changed_paths)}."
+    if facts.stale_note is not None:
+        yield facts.stale_note
     if facts.version.created_at is None:
         yield f"{facts.version.tag} bears no date."
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -66,7 +67,13 @@ def run_scripts(
     """Run a region's scripts in order until one does not succeed; `record` is None in a rehearsal."""
     run = run or RegionRun(region=region.region)
     prefix = f"{region.region} | " if region.region else ""
-    environment = _environment(stage, region, record)
+    try:
+        environment = _environment(stage, region, record)
+    except OSError as error:  # a full disk, or a script before this one that cleaned up too much
+        run.status = DeploymentStatus.FAILED
+        run.ended_by = f"its configuration could not be written down for its scripts: {error.strerror}"
+        stage.say(f"{prefix}{run.ended_by}")
+        return run
     for fact, planned in zip(stage.facts.scripts, plan.scripts, strict=True):
         mode = Mode(planned.mode)
         stage.say(f"{prefix}{planned.script_id}: {_announcement(mode, planned.decided_by)}")
@@ -133,11 +140,7 @@ def _say_end(stage: Stage, prefix: str, result: ScriptResult) -> None:
     """Say how a script ended, unless it succeeded: then what comes next says it."""
     words = {
         ScriptStatus.SKIPPED: "skipped",
-        ScriptStatus.FAILED: (
-            "FAILED without being run"
-            if result.exit_status is None
-            else f"FAILED with exit status {result.exit_status}"
-        ),
+        ScriptStatus.FAILED: _failure(result.exit_status),
         ScriptStatus.TIMED_OUT: "TIMED OUT",
         ScriptStatus.CANCELLED: "was stopped",
     }
@@ -145,6 +148,14 @@ def _say_end(stage: Stage, prefix: str, result: ScriptResult) -> None:
         stage.say(f"{prefix}{result.script_id}: {words[result.status]} after {result.seconds:.1f} s")
     if result.leftovers:
         stage.say(f"{prefix}{result.script_id}: left running and ended: {', '.join(result.leftovers)}")
+
+
+def _failure(exit_status: int | None) -> str:
+    if exit_status is None:
+        return "FAILED without being run"
+    if exit_status < 0:
+        return f"FAILED, ended by signal {-exit_status} ({signal.strsignal(-exit_status)})"
+    return f"FAILED with exit status {exit_status}"
 
 
 def _status(run: RegionRun, *, expected: int) -> DeploymentStatus:

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ci_tasks.core.checkout import Checkout
+    from ci_tasks.tag.listing import Listing
     from ci_tasks.tag.model import Live
-    from ci_tasks.tag.store import EnvironmentFact, Listing
+    from ci_tasks.tag.store import EnvironmentFact
 
 
 class RegionStatus(Entity, frozen=True, kw_only=True):

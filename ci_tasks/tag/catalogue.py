@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from ci_tasks.core.origin import RawObject, RemoteRef
     from ci_tasks.tag.grammar import Tag
-    from ci_tasks.tag.store import Listing, TagStore
+    from ci_tasks.tag.listing import Listing
+    from ci_tasks.tag.store import TagStore
 
 READINGS = 5
 """How often everything is read again because a tag moved between its listing and its reading."""

@@ -18,12 +18,13 @@ from ci_tasks.tag.grammar import Grammar, VersionTag, parse_version, ref_of
 from ci_tasks.tag.local import stale_note
 from ci_tasks.tag.model import GitTag
 from ci_tasks.tag.names import TagType
-from ci_tasks.tag.store import TagStore, next_patch, push_error
+from ci_tasks.tag.push_error import push_error
+from ci_tasks.tag.store import TagStore, next_patch
 
 if TYPE_CHECKING:
     from ci_tasks.core.checkout import Checkout
     from ci_tasks.core.origin import RemoteRef
-    from ci_tasks.tag.store import Listing
+    from ci_tasks.tag.listing import Listing
 
 
 class CreatedTag(Entity, frozen=True, kw_only=True):
@@ -75,13 +76,7 @@ def create(checkout: Checkout, wanted: NewVersion) -> CreatedTag:
 
 
 def _refuse(checkout: Checkout, listing: Listing, tag: VersionTag, commit: str, wanted: NewVersion) -> None:
-    clash = listing.clash(tag)
-    if clash is not None:
-        raise RefusedError(
-            f"git can't keep the tags {clash} and {tag} side by side: one is a folder of the other's name.",
-            unchanged="Nothing was changed.",
-            next_step=f"git ls-remote {quote(checkout.origin.address)} {quote(ref_of(clash))}",
-        )
+    listing.refuse_clash(tag, checkout.origin.address)
     if wanted.unpublished or checkout.origin.is_self:
         return
     heads = checkout.origin.refs("refs/heads/")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from shlex import quote
 from typing import TYPE_CHECKING
 
@@ -11,26 +10,21 @@ import msgspec
 
 from ci_tasks.core.command_line import typed
 from ci_tasks.core.errors import (
-    CiTasksError,
-    ConflictError,
     RefusedError,
-    UnavailableError,
-    UnknownOutcomeError,
 )
 from ci_tasks.core.origin import MovedError
-from ci_tasks.core.push import NotApplied, PushOutcome, PushResult, RefUpdate
+from ci_tasks.core.push import PushOutcome, RefUpdate
 from ci_tasks.tag import annotation, ledger, tag_object
-from ci_tasks.tag.grammar import EnvironmentTag, Grammar, StateTag, Tag, VersionTag, ref_of
-from ci_tasks.tag.names import VersionState
+from ci_tasks.tag.grammar import EnvironmentTag, Grammar, VersionTag, ref_of
+from ci_tasks.tag.listing import TAGS, Listing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     from ci_tasks.core.git import Identity
     from ci_tasks.core.origin import Origin, RawObject, RemoteRef
 
-TAGS = "refs/tags/"
 READINGS = 20
 """How often an environment tag is read again because it moved between its listing and its reading."""
 
@@ -64,82 +58,6 @@ class EnvironmentFact:
             f"{self.tag} stands on {str(self.target)[:12]}, but its ledger says"
             f" {self.ledger.header.target[:12]}: somebody moved it by hand"
         )
-
-
-class Listing:
-    """One reading of the remote's tags, sorted by what their names say."""
-
-    def __init__(self, refs: Iterable[RemoteRef], grammar: Grammar) -> None:
-        self.refs: dict[str, RemoteRef] = {_readable(ref.name[len(TAGS) :]): ref for ref in refs}
-        self.grammar = grammar
-
-    def tags(self) -> list[tuple[Tag, RemoteRef]]:
-        """Every tag of ours."""
-        read = self.grammar.read
-        return [(tag, ref) for name, ref in self.refs.items() if (tag := read(name)) is not None]
-
-    def foreign(self) -> list[str]:
-        """The names that are none of ours."""
-        return [name for name in self.refs if self.grammar.read(name) is None]
-
-    def versions(self, subproject: str) -> list[VersionTag]:
-        """The versions of one subproject, newest first in SemVer's order."""
-        found = [tag for tag, _ in self._of(subproject) if isinstance(tag, VersionTag)]
-        return sorted(found, key=lambda tag: tag.version.precedence, reverse=True)
-
-    @cached_property
-    def _state_names(self) -> frozenset[str]:
-        """The names that end like a state tag's: few or none, where there are 100,000 versions."""
-        endings = tuple(f"-{state.value}" for state in VersionState)
-        return frozenset(name for name in self.refs if name.endswith(endings))
-
-    def states(self, tag: VersionTag) -> tuple[VersionState, ...]:
-        """What state tags say of a version, strongest first; their targets are not asked."""
-        if not self._state_names:
-            return ()
-        return tuple(
-            state
-            for state in reversed(VersionState)
-            if str(StateTag(subproject=tag.subproject, version=tag.version, state=state)) in self._state_names
-        )
-
-    def environments(self) -> list[EnvironmentTag]:
-        """Every environment tag, by subproject, in the settings' order of environments.
-
-        Only names that end in an environment's are looked at, so that 100,000 versions cost little.
-        """
-        known = {name: index for index, name in enumerate(self.grammar.environments)}
-        found = [
-            tag
-            for name in self.refs
-            if name[name.rfind("/") + 1 :] in known
-            and isinstance(tag := self.grammar.read(name), EnvironmentTag)
-        ]
-        return sorted(found, key=lambda tag: (tag.subproject, known[tag.environment]))
-
-    def subprojects(self) -> set[str]:
-        """The subprojects that have a version tag; the empty one is the root project."""
-        return {tag.subproject for tag, _ in self.tags() if isinstance(tag, VersionTag)}
-
-    def _of(self, subproject: str) -> list[tuple[Tag, RemoteRef]]:
-        prefix = f"{subproject}/" if subproject else ""
-        return [
-            (tag, ref)
-            for name, ref in self.refs.items()
-            if name.startswith(prefix)
-            and "/" not in name[len(prefix) :]
-            and (tag := self.grammar.read(name)) is not None
-        ]
-
-    def clash(self, tag: Tag) -> str | None:
-        """The existing tag that git can't keep beside this one (`api` and `api/v1.0.0`), if there is one."""
-        parts = str(tag).split("/")
-        for length in range(1, len(parts)):
-            shorter = "/".join(parts[:length])
-            if shorter in self.refs:
-                return shorter
-        below = f"{tag}/"
-        return next((name for name in self.refs if name.startswith(below)), None)
 
 
 class TagStore:
@@ -276,11 +194,6 @@ def _content_of(
     )
 
 
-def _readable(name: str) -> str:
-    """A tag's name as text: one that is not UTF-8 is foreign, and is only ever shown."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-
-
 def _not_trusted(tag: VersionTag, reason: str) -> RefusedError:
     return RefusedError(
         f"{tag} can't be trusted: {reason}.",
@@ -294,30 +207,3 @@ def next_patch(tag: VersionTag) -> str:
     version = tag.version
     option = f" --subproject {tag.subproject}" if tag.subproject else ""
     return typed(f"tag.create --version v{version.major}.{version.minor}.{version.patch + 1}{option}")
-
-
-def push_error(outcome: PushOutcome, *, what: str, unchanged: str, later: str) -> CiTasksError:
-    """The error for a push that was not applied, or whose answer is unknown.
-
-    `what` was tried ("create api/v1.2.3"); `later` is the line that finds out, or tries again.
-    """
-    details = outcome.message.splitlines()
-    if outcome.result is PushResult.UNKNOWN:
-        return UnknownOutcomeError(
-            f"Could not find out whether the remote did {what}.",
-            unchanged="It may still be applied: ask again before anything else is done.",
-            next_step=later,
-            details=details,
-        )
-    kinds: dict[NotApplied | None, tuple[type[CiTasksError], str]] = {
-        NotApplied.RACE: (ConflictError, f"Could not {what}: somebody else was faster."),
-        NotApplied.STALE_LOCK: (UnavailableError, f"Could not {what}: a lock file was left on the remote."),
-        NotApplied.NAME_CLASH: (
-            RefusedError,
-            f"Could not {what}: git can't keep a tag beside another that is a folder of its name.",
-        ),
-        NotApplied.DECLINED: (RefusedError, f"Could not {what}: the remote's rules decline it."),
-        NotApplied.OTHER: (UnavailableError, f"Could not {what}: the remote refused the push."),
-    }
-    kind, text = kinds[outcome.reason]
-    return kind(text, unchanged=unchanged, next_step=later, details=details)

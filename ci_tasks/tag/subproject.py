@@ -12,7 +12,7 @@ from ci_tasks.core.subprojects import standing_in, subprojects
 if TYPE_CHECKING:
     from ci_tasks.core.checkout import Checkout
     from ci_tasks.tag.grammar import Grammar
-    from ci_tasks.tag.store import Listing
+    from ci_tasks.tag.listing import Listing
 
 
 def known(checkout: Checkout, grammar: Grammar, listing: Listing | None = None) -> tuple[str, ...]:

@@ -11,7 +11,8 @@ from ci_tasks.core import console
 from ci_tasks.core.errors import ConflictError, UnavailableError
 from ci_tasks.core.push import NotApplied, PushOutcome, PushResult
 from ci_tasks.tag.clock import utc_now
-from ci_tasks.tag.store import EnvironmentFact, push_error
+from ci_tasks.tag.push_error import push_error
+from ci_tasks.tag.store import EnvironmentFact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

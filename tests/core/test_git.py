@@ -84,16 +84,16 @@ class TestDiscovery:
         assert "another user" in caught.value.what
         assert caught.value.next_step == f"git config --global --add safe.directory {monorepo.remote}"
 
-    def test_asks_git_twice_at_most(
+    def test_asks_git_once(
         self, monorepo: Monorepo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         path, log = counting_git(tmp_path)
         monkeypatch.setenv("PATH", path)
         Repository.discover(monorepo.clone)
         first = log.read_text(encoding="utf-8").splitlines()
-        assert len(first) == 2, "its version, and where the repository is"
+        assert len(first) == 1, "where the repository is"
         Repository.discover(monorepo.clone)
-        assert len(log.read_text(encoding="utf-8").splitlines()) == 3, "the version is asked for once"
+        assert len(log.read_text(encoding="utf-8").splitlines()) == 2, "nothing about git itself is asked"
 
 
 class TestGitItself:

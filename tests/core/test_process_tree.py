@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ci_tasks.core import process_tree
+from ci_tasks.core import process_table
 from ci_tasks.core.process import forget, run, spawning
 
 ENV = {"PATH": os.environ["PATH"]}
@@ -68,11 +68,11 @@ def test_a_process_is_read_whatever_its_name(tmp_path: Path) -> None:
     program = tmp_path / "a) S 1 (b"
     program.symlink_to("/bin/sleep")
     with subprocess.Popen([program, "1000"], start_new_session=True) as child:
-        row = process_tree.look(child.pid)
+        row = process_table.look(child.pid)
         child.kill()
         os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
-        after = process_tree.look(child.pid)
-    us = process_tree.look(os.getpid())
+        after = process_table.look(child.pid)
+    us = process_table.look(os.getpid())
     assert row
     assert after
     assert us
@@ -80,7 +80,7 @@ def test_a_process_is_read_whatever_its_name(tmp_path: Path) -> None:
     assert row.alive
     assert not after.alive
     assert row.started == after.started >= us.started
-    assert process_tree.look(child.pid) is None
+    assert process_table.look(child.pid) is None
 
 
 def test_a_dead_leader_with_living_threads_is_alive() -> None:
@@ -94,7 +94,7 @@ def test_a_dead_leader_with_living_threads_is_alive() -> None:
         state = b"R"
         while state not in {b"Z", b"X"}:
             state = Path(f"/proc/{child.pid}/stat").read_bytes().rpartition(b")")[2].split()[0]
-        row = process_tree.look(child.pid)
+        row = process_table.look(child.pid)
         child.kill()
     assert row
     assert row.alive
@@ -103,10 +103,10 @@ def test_a_dead_leader_with_living_threads_is_alive() -> None:
 ELSEWHERE = """
 import json, os
 from pathlib import Path
-from ci_tasks.core import process_tree
+from ci_tasks.core import process_table
 from ci_tasks.core.errors import UnavailableError
 from ci_tasks.core.process import capture, run
-process_tree.PROC = Path("/no/such/folder")
+process_table.PROC = Path("/no/such/folder")
 if hasattr(os, "pidfd_open"):
     del os.pidfd_open
 ends = []
@@ -167,9 +167,9 @@ if child:
 NO_SUBREAPER = """
 import os
 from pathlib import Path
-from ci_tasks.core import process_tree
+from ci_tasks.core import subreaper
 from ci_tasks.core.process import run
-process_tree._PR_SET_CHILD_SUBREAPER = 9999
+subreaper._PR_SET_CHILD_SUBREAPER = 9999
 script = "(setsid sleep 1000 &); echo ready; sleep 1000"
 end = run(["bash", "-c", script], cwd=Path.cwd(), env=dict(os.environ), timeout=1, grace=0.2, on_line=print)
 assert end.timed_out

@@ -104,6 +104,7 @@ def test_f52_an_existing_tag_with_another_name_inside_is_refused(run: Run, monor
         pytest.param(("--version", "99999999999999999999.0.0"), id="F13-digits"),
         pytest.param(("--version", "v1.0.0-stable"), id="F13-state"),
         pytest.param(("--version", "v1.0.0-x.lock"), id="F11-lock"),
+        pytest.param(("--version", f"v1.0.0-{'a' * 110}"), id="F13-121-characters-with-its-subproject"),
         pytest.param(("--version", "production"), id="F82-an-environment"),
         pytest.param(("--version", "$(id)"), id="F2-substitution"),
         pytest.param(("--version=-x",), id="F3-option"),
@@ -230,13 +231,24 @@ def test_f112_a_clash_that_comes_up_during_the_push(run: Run, monorepo: Monorepo
     assert REF not in monorepo.remote_refs()
 
 
-def test_f68_a_tag_that_appears_during_the_push(run: Run, monorepo: Monorepo, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("is_same", "code"),
+    [pytest.param(False, 4, id="F68-another-commit"), pytest.param(True, 0, id="F66-the-same-commit")],
+)
+def test_a_tag_that_appears_during_the_push(
+    run: Run, monorepo: Monorepo, tmp_path: Path, *, is_same: bool, code: int
+) -> None:
     head = monorepo.git("rev-parse", "HEAD")
-    other = put_tag(monorepo.remote, "other", monorepo.commit())
+    commit = head if is_same else monorepo.commit()
+    other = put_object(monorepo.remote, tag_content(commit, "api/v1.0.0"))
     monorepo.git("reset", "--quiet", "--hard", head)
     env = once_before(tmp_path, "push", f"git -C {monorepo.remote} update-ref {REF} {other}")
     done = run("tag.create", *API, env=env)
-    assert done.returncode == 4
+    assert done.returncode == code
+    if is_same:
+        assert done.stdout.startswith("Nothing to do: there is already api/v1.0.0")
+    else:
+        assert f"api/v1.0.0 exists already, on {commit[:12]}, not on {head[:12]}." in done.stderr
     assert monorepo.remote_refs()[REF] == other
 
 

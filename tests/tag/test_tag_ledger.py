@@ -187,6 +187,25 @@ def test_what_is_kept_and_what_is_dropped(
         assert after.header.cut.sha256 == ledgers.digest(dropped[0])
 
 
+def test_f119_what_a_rollback_needs_outlives_everything() -> None:
+    ledger, regions, number = empty(), REGIONS[:2], 0
+    for region in regions:
+        for version in ("v1.0.0", "v2.0.0", "v3.0.0", "v3.0.0"):
+            number += 1
+            ledger = deployed(ledger, record(number, region, version), regions=regions)
+    for later in range(60):
+        made = record(1000 + later, regions[later % 2], "v4.0.0", NOON + later * HOUR)
+        ledger = deployed(ledger, made, FAILED, regions)
+    kept = ledgers.retain(ledger, now=NOON + 3 * MONTH).closed
+    assert len(kept) == 50 + 4
+    assert [(one.region, one.version) for one in kept[50:]] == [
+        ("eu-west", "v3.0.0"),
+        ("eu-west", "v2.0.0"),
+        ("us-east", "v3.0.0"),
+        ("us-east", "v2.0.0"),
+    ]
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.lists(attempts, min_size=52, max_size=70), st.lists(attempts, min_size=1, max_size=20))
 def test_a_ledger_goes_on_after_a_cut(first: list[Attempt], then: list[Attempt]) -> None:

@@ -176,6 +176,11 @@ def test_f50_a_lightweight_tag_is_listed_as_what_it_is(run: Run, monorepo: Monor
     assert "(lightweight: by nobody)" in run("tag.list").stdout
 
 
+def test_f50_a_lightweight_tag_on_something_huge_is_not_even_fetched(run: Run, monorepo: Monorepo) -> None:
+    huge = put_ref(monorepo.remote, "api/v1.0.0", put_object(monorepo.remote, bytes(17 << 20), "blob"))
+    assert [tag["tagId"] for tag in _listed(run)["tags"]] == [huge]
+
+
 def test_f52_odd_objects_are_listed_without_an_error(run: Run, monorepo: Monorepo, head: str) -> None:
     remote = monorepo.remote
     inner = put_tag(remote, "inner", head)

@@ -18,8 +18,9 @@ from ci_tasks.tag import ledger as ledgers
 from ci_tasks.tag.annotation import UnreadableLedgerError
 from ci_tasks.tag.clock import utc_now
 from ci_tasks.tag.grammar import EnvironmentTag, VersionTag, parse_version
+from ci_tasks.tag.listing import Listing
 from ci_tasks.tag.names import DeploymentStatus, VersionState
-from ci_tasks.tag.store import Listing, TagStore
+from ci_tasks.tag.store import TagStore
 from ci_tasks.tag.writer import LedgerWriter
 from tests.repositories import git
 from tests.tag.names import GRAMMAR
