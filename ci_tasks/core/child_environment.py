@@ -64,7 +64,14 @@ def check_first_line(program: str, *, cwd: Path, env: Mapping[str, str]) -> None
             next_step=f"sed -i 's/\\r$//' {shlex.quote(program)}",
             details=["Convert it with the line below; `*.sh text eol=lf` in .gitattributes keeps it so."],
         )
-    wanted = _wanted_by_env(line[0][2:].decode("utf-8", "replace").split())
+    words = line[0][2:].decode("utf-8", "replace").split()
+    if words and words[0].startswith("/") and not os.access(words[0], os.X_OK):
+        raise UsageError(
+            f"{program}: its first line asks for {words[0]!r}, which is not there, or can't be executed.",
+            unchanged=NOTHING_RUN,
+            next_step=f"ls -l {shlex.quote(words[0])}",
+        )
+    wanted = _wanted_by_env(words)
     if wanted and shutil.which(wanted, path=env.get("PATH", os.defpath)) is None:
         raise UsageError(
             f"{program}: its first line asks for {wanted!r}, which is not on the PATH.",

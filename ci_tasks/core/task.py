@@ -152,6 +152,8 @@ def _perform(declared: Declaration, c: Context, given: dict[str, Any]) -> Answer
         except CiTasksError as error:
             if isinstance(error, CancelledError) and error.unchanged is None and not declared.changes:
                 error.unchanged = "Nothing was changed."
+            if isinstance(error, UsageError) and error.unchanged is None:
+                error.unchanged = command_line.NOTHING_RUN
             _fail(error, as_json=as_json)
         except KeyboardInterrupt:
             _fail(signals.cancellation(signal.SIGINT), as_json=as_json)

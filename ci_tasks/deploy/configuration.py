@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
 from ci_tasks.core.errors import RefusedError, UsageError
@@ -10,7 +11,7 @@ from ci_tasks.environment.configuration import parse_layers
 from ci_tasks.environment.tree import gather
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from ci_tasks.core.checkout import Checkout
     from ci_tasks.core.git_objects import RawObject, TreeEntry
@@ -21,9 +22,32 @@ LINK = "120000"
 """The mode that git gives a symbolic link in a tree."""
 
 
-def of_checkout(checkout: Checkout, subproject: str) -> Layers:
-    """The layers as they stand on disk, uncommitted changes included."""
-    return parse_layers(gather(checkout.root, (subproject,)), environments=checkout.settings.environments)
+def of_checkout(checkout: Checkout, files: Mapping[str, bytes]) -> Layers:
+    """The layers of files that `files_of_checkout` gave."""
+    return parse_layers(files, environments=checkout.settings.environments)
+
+
+def files_of_checkout(checkout: Checkout, subproject: str) -> dict[str, bytes]:
+    """The configuration files as they stand on disk, uncommitted changes included."""
+    return gather(checkout.root, (subproject,))
+
+
+def uncommitted(checkout: Checkout, head: str | None, used: Mapping[str, bytes]) -> tuple[str, ...]:
+    """Which of the files that are used differ from their committed bytes, or are not committed at all.
+
+    `git status` alone does not tell: it leaves out what is ignored, or marked as assumed unchanged.
+    """
+    committed: dict[str, str] = {}
+    if head is not None and used:
+        database = ObjectDatabase(checkout.repository.git_dir, at=checkout.root)
+        committed = {entry.path: entry.object_id for entry in database.files(head, list(used))}
+    name = checkout.repository.object_format
+    return tuple(path for path, data in used.items() if committed.get(path) != _blob_id(data, name))
+
+
+def _blob_id(data: bytes, object_format: str) -> str:
+    """The id that git gives a file's content (gitformat-loose: `blob <size> NUL <content>`)."""
+    return hashlib.new(object_format, b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
 
 
 def of_commit(

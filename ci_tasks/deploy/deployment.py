@@ -9,16 +9,18 @@ from ci_tasks.core import console
 from ci_tasks.core.child_environment import check_first_line, child_environment
 from ci_tasks.core.command_line import typed
 from ci_tasks.core.entity import Entity
-from ci_tasks.core.errors import CiTasksError, ExitCode, RefusedError
+from ci_tasks.core.errors import CiTasksError, ConflictError, ExitCode, RefusedError
 from ci_tasks.core.redact import Redactor
 from ci_tasks.deploy import conclude, facts, source
 from ci_tasks.deploy.model import Plan, Request
 from ci_tasks.deploy.plan import plan
-from ci_tasks.deploy.region import Stage
+from ci_tasks.deploy.region import Stage, source_of
 from ci_tasks.deploy.run import Course, carry_out, exit_code, rehearse
 from ci_tasks.script.names import Mode
 from ci_tasks.script.runner import require_startable
+from ci_tasks.tag import ledger as ledgers
 from ci_tasks.tag.model import Deployment
+from ci_tasks.tag.writer import LedgerWriter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from ci_tasks.core.checkout import Checkout
     from ci_tasks.deploy.conclude import Conclusion
     from ci_tasks.deploy.facts import Reading
+    from ci_tasks.tag.ledger import Ledger
 
 
 class DeploymentAnswer(Entity, frozen=True, kw_only=True):
@@ -81,8 +84,11 @@ def deploy(checkout: Checkout, request: Request, *, environ: Mapping[str, str]) 
     made = _agreed(reading, plan(reading.facts))
     try:
         _refuse(made)
+        _require_startable(checkout, reading, made)
         _say_plan(made)
         course = _run(checkout, reading, made) if made.to_do else None
+        if made.moves_tag:
+            _move_tag(checkout, reading)
     except CiTasksError as error:
         conclude.keep(checkout, conclude.of_error(reading.facts, made, error, clock), environ)
         raise
@@ -106,14 +112,12 @@ def _agreed(reading: Reading, made: Plan) -> Plan:
 
 
 def _run(checkout: Checkout, reading: Reading, made: Plan) -> Course:
-    _require_startable(checkout, reading, made)
     with source.private_folder() as private:
-        tree = private / "source"
-        source.lay_out(checkout.origin, reading.files, tree)
+        for region in made.to_do:  # each its own: what one region's scripts write there is not the next one's
+            source.lay_out(checkout.origin, reading.files, source_of(private, region.region))
         stage = Stage(
             facts=reading.facts,
             root=checkout.root,
-            source=tree,
             private=private,
             pass_environment=checkout.settings.pass_environment,
             redactor=Redactor(),
@@ -123,6 +127,22 @@ def _run(checkout: Checkout, reading: Reading, made: Plan) -> Course:
             return rehearse(made, stage)
         retry = line_of(reading.facts.request, made.subproject)
         return carry_out(checkout, reading, made, stage, retry=retry)
+
+
+def _move_tag(checkout: Checkout, reading: Reading) -> None:
+    """Let the tag follow a changed list of regions: all of them have the version already."""
+    gathered = reading.facts
+
+    def moved(state: Ledger | None) -> Ledger:
+        if state is None:
+            raise ConflictError(f"{gathered.tag} was deleted meanwhile.", unchanged="Nothing was changed.")
+        return ledgers.with_regions(state, gathered.regions)
+
+    line = line_of(gathered.request, gathered.tag.subproject)
+    writer = LedgerWriter(
+        reading.store, gathered.tag, identity=checkout.repository.identity(), fact=gathered.environment
+    )
+    writer.update(moved, what=f"move {gathered.tag}", later=line, retry=line)
 
 
 def _require_startable(checkout: Checkout, reading: Reading, made: Plan) -> None:

@@ -54,7 +54,8 @@ def gather(checkout: Checkout, request: Request, *, environ: Mapping[str, str]) 
     )
     tag = EnvironmentTag(subproject=subproject, environment=environment)
     listing.refuse_clash(tag, checkout.origin.address)
-    rules_layers = configuration.of_checkout(checkout, subproject)
+    config_files = configuration.files_of_checkout(checkout, subproject)
+    rules_layers = configuration.of_checkout(checkout, config_files)
     rules = rules_layers.rules(environment, subproject)
     version_tag = (
         VersionTag(subproject=subproject, version=wanted)
@@ -71,8 +72,10 @@ def gather(checkout: Checkout, request: Request, *, environ: Mapping[str, str]) 
     checkout.origin.ensure_commit(version_ref)
     files = checkout.origin.commit_files(version.commit)
     scripts = _scripts(checkout, subproject, environ)
-    changed_paths = checkout.repository.changed_paths(_pipeline_folders(subproject))
+    script_files = _script_files(checkout, [fact.script for fact in scripts])
     head = checkout.repository.head()
+    used = {path: data for path, data in config_files.items() if not path.endswith("/")} | script_files
+    changed_paths = _changed_paths(checkout, subproject, head, used)
     if changed_paths and not rules.protected and configuration.was_protected(checkout, tag, head):
         rules = msgspec.structs.replace(rules, protected=True)
     facts = Facts(
@@ -90,7 +93,7 @@ def gather(checkout: Checkout, request: Request, *, environ: Mapping[str, str]) 
         rules=rules,
         layers=configuration.of_commit(checkout, subproject, files, checkout.origin.blobs),
         scripts=scripts,
-        inputs=_inputs(checkout, [fact.script for fact in scripts]),
+        inputs=_inputs(script_files),
         changed_paths=changed_paths,
         on_branch=_is_on_branch(checkout, version.commit, rules.branches),
         in_ci=is_ci(environ),
@@ -155,12 +158,24 @@ def _scripts(checkout: Checkout, subproject: str, environ: Mapping[str, str]) ->
     )
 
 
-def _inputs(checkout: Checkout, scripts: Sequence[CIScript]) -> str:
+def _script_files(checkout: Checkout, scripts: Sequence[CIScript]) -> dict[str, bytes]:
+    paths = [script.script_path for script in scripts]
+    return {path: read_file(checkout.root / path, root=checkout.root) for path in paths}
+
+
+def _changed_paths(
+    checkout: Checkout, subproject: str, head: str | None, used: Mapping[str, bytes]
+) -> tuple[str, ...]:
+    """What is not as committed: all that git sees in the pipeline's folders, and what is used in any case."""
+    seen = checkout.repository.changed_paths(_pipeline_folders(subproject))
+    return tuple(sorted({*seen, *configuration.uncommitted(checkout, head, used)}))
+
+
+def _inputs(files: Mapping[str, bytes]) -> str:
     """SHA-256 over the names and bytes of the scripts: equal inputs would do the same again."""
     total = hashlib.sha256()
-    for script in scripts:
-        content = read_file(checkout.root / script.script_path, root=checkout.root)
-        total.update(f"{script.script_path}\0{len(content)}\0".encode())
+    for path, content in files.items():
+        total.update(f"{path}\0{len(content)}\0".encode())
         total.update(content)
     return total.hexdigest()
 

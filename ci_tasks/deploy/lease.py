@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ci_tasks.core.command_line import typed
-from ci_tasks.core.errors import CiTasksError, ConflictError, UnknownOutcomeError
+from ci_tasks.core.errors import CiTasksError, ConflictError, UnavailableError, UnknownOutcomeError
 from ci_tasks.deploy.model import options
 from ci_tasks.tag import ledger as ledgers
 from ci_tasks.tag.annotation import UnreadableLedgerError
@@ -73,6 +73,7 @@ class Lease:
         self._writer = LedgerWriter(store, fact.tag, identity=identity, fact=fact)
         self.trouble: CiTasksError | None = None
         """Why the scripts had to be stopped, where the claim was the reason."""
+        self._not_renewed: CiTasksError | None = None
         self._expires = 0.0
         self._lock = threading.RLock()
 
@@ -160,18 +161,22 @@ class Lease:
     def renewed(self, stop: StopRequest) -> Iterator[None]:
         """Renew in the background; ask `stop` to end the scripts when the claim is lost or about to be."""
         done = threading.Event()
-        thread = threading.Thread(target=self._renew_until, args=(done, stop), name="lease", daemon=True)
-        thread.start()
+        threads = [
+            threading.Thread(target=work, args=(done, stop), name=work.__name__, daemon=True)
+            for work in (self._renew_until, self._watch_until)
+        ]
+        for thread in threads:
+            thread.start()
         try:
             yield
         finally:
             done.set()
-            thread.join()
+            for thread in threads:
+                thread.join()
 
     def _renew_until(self, done: threading.Event, stop: StopRequest) -> None:
         pause = every = self.seconds * 0.3
-        margin = min(60.0, self.seconds * 0.2)
-        while not done.wait(max(0.05, min(pause, self._expires - margin - time.monotonic()))):
+        while not done.wait(pause):
             try:
                 self.renew(stop=done.is_set)
                 pause = every
@@ -180,13 +185,20 @@ class Lease:
                 return
             except CiTasksError as error:
                 pause = min(every, 5.0)
-                if time.monotonic() >= self._expires - margin:
-                    what = f"The claim on {self.tag} could not be renewed in time"
-                    self._give_up(self._explained(error, what), stop)
-                    return
+                self._not_renewed = error
+
+    def _watch_until(self, done: threading.Event, stop: StopRequest) -> None:
+        """End the scripts in time, also while a push hangs or waits for another one's end."""
+        margin = min(60.0, self.seconds * 0.2)
+        while not done.wait(max(0.05, self._expires - margin - time.monotonic())):
+            if time.monotonic() >= self._expires - margin:
+                error = self._not_renewed or UnavailableError("The remote has not answered.")
+                what = f"The claim {self.claim_id} could not be renewed in time: its scripts were stopped."
+                self._give_up(self._explained(error, what), stop)
+                return
 
     def _give_up(self, error: CiTasksError, stop: StopRequest) -> None:
-        self.trouble = error
+        self.trouble = self.trouble or error
         stop.request(error.what)
 
     def renew(self, *, stop: Callable[[], bool] = lambda: False) -> None:
@@ -209,9 +221,9 @@ class Lease:
     def _extend(self, state: ledgers.Ledger, *, except_for: Container[str] = ()) -> ledgers.Ledger:
         """Every push of ours renews the records that we keep, so that the clock may start anew."""
         end = utc_now() + timedelta(seconds=self.seconds)
-        for deployment_id in self.records:
-            if deployment_id not in except_for:
-                state = ledgers.change(state, deployment_id, lease_end=end)
+        for record in state.open:
+            if record.nonce == self.nonce and record.deployment_id not in except_for:
+                state = ledgers.change(state, record.deployment_id, lease_end=end)
         return state
 
     def settle(
@@ -244,10 +256,12 @@ class Lease:
 
         try:
             self._update(settled, what=f"record the result in {self.tag}", stop=stop, patient=True)
-        except (ClaimLostError, UnreadableLedgerError):
+        except (ClaimLostError, UnreadableLedgerError, UnknownOutcomeError):
             raise
         except CiTasksError as error:
-            raise self._explained(error, f"The result could not be recorded in {self.tag}") from None
+            what = f"The result could not be recorded in {self.tag}"
+            what += f": the claim {self.claim_id} stands until its lease ends."
+            raise self._explained(error, what) from None
         for deployment_id in results:
             self.records.pop(deployment_id, None)
 
@@ -280,10 +294,9 @@ class Lease:
         return typed(f"deploy.settle {options(self.tag)} --deployment {self.claim_id}")
 
     def _explained(self, error: CiTasksError, what: str) -> CiTasksError:
-        """The same error, told from the deployment's side: the claim stands, whatever could not be pushed."""
-        if not isinstance(error, UnknownOutcomeError):
-            error.details = (error.what, *error.details)
-            error.what = f"{what}: the claim {self.claim_id} stands until its lease ends."
+        """The same error, told from the deployment's side, with the line that finds out later."""
+        error.details = (error.what, *error.details)
+        error.what = what
         error.unchanged = f"{self.tag} was not moved by this."
         error.next_step = self._later
         return error

@@ -116,7 +116,11 @@ class PlannedRegion(Entity, frozen=True, kw_only=True):
 
 
 class Plan(Entity, frozen=True, kw_only=True):
-    """What would happen; names only, never a value. `timeout` of a script is in seconds."""
+    """What would happen; names only, never a value. `timeout` of a script is in seconds.
+
+    `movesTag`: nothing is to be deployed, but the environment's list of regions has changed, so that the tag
+    says something else than before.
+    """
 
     environment: str
     environment_tag: str
@@ -130,6 +134,7 @@ class Plan(Entity, frozen=True, kw_only=True):
     regions: list[PlannedRegion]
     scripts: list[PlannedScript]
     concurrency_group: str
+    moves_tag: bool
     refusals: list[Refusal]
     notices: list[str]
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 from ci_tasks.core.command_line import typed
 from ci_tasks.core.errors import UsageError, bad_choice
 from ci_tasks.deploy.model import Facts, Plan, PlannedRegion, PlannedScript, Refusal
 from ci_tasks.script.names import Mode
+from ci_tasks.tag import ledger as ledgers
 from ci_tasks.tag.grammar import parse_version
 from ci_tasks.tag.model import region_key
 from ci_tasks.tag.store import next_patch
@@ -41,6 +43,7 @@ def plan(facts: Facts) -> Plan:
         regions=regions,
         scripts=[_script(facts, fact, rehearsal=rehearsal) for fact in facts.scripts],
         concurrency_group=f"deploy-{str(facts.tag).replace('/', '-')}",
+        moves_tag=not to_do and not facts.request.regions and _moves_tag(facts),
         refusals=list(_refusals(facts, to_do)) if to_do else [],
         notices=list(_notices(facts)),
     )
@@ -138,6 +141,7 @@ def _refusals(facts: Facts, to_do: list[PlannedRegion]) -> Iterator[Refusal]:
                 f"The commit of {tag} is on none of the branches that {environment} takes: "
                 f"{', '.join(facts.rules.branches)}."
             ),
+            next_step=f"git branch --remotes --contains {facts.version.commit[:12]}",
         )
     if facts.rules.protected and facts.changed_paths:
         yield Refusal(
@@ -150,7 +154,9 @@ def _refusals(facts: Facts, to_do: list[PlannedRegion]) -> Iterator[Refusal]:
         )
     if facts.rules.protected and not facts.in_ci:
         yield Refusal(
-            rule="protected", message=f"{environment} is protected: it takes deployments from CI jobs only."
+            rule="protected",
+            message=f"{environment} is protected: only CI jobs deploy there. Let one type the line.",
+            next_step=typed(f"deploy {facts.options} --version {tag.version}"),
         )
     downgraded = [region for region in to_do if region.is_downgrade]
     if downgraded and not facts.request.yes:
@@ -169,10 +175,28 @@ def _notices(facts: Facts) -> Iterator[str]:
         yield f"There is no tag {facts.tag} yet: a new ledger begins."
     if facts.changed_paths:
         yield f"Uncommitted changes are used: {_some(facts.changed_paths)}."
+    yield from _shared_numbers(facts)
     if facts.stale_note is not None:
         yield facts.stale_note
     if facts.version.created_at is None:
         yield f"{facts.version.tag} bears no date."
+
+
+def _shared_numbers(facts: Facts) -> Iterator[str]:
+    """Scripts with one number run in the order of their names: nobody may have meant that."""
+    scripts = [fact.script for fact in facts.scripts]
+    for one, other in itertools.pairwise(scripts):
+        if one.order == other.order:
+            yield f"{one.script_path} and {other.script_path} have one number: they run by name."
+
+
+def _moves_tag(facts: Facts) -> bool:
+    """True where the tag would move although nothing is to be deployed: the list of regions has changed."""
+    state = facts.environment.ledger
+    if state is None or facts.environment.drift is not None:
+        return False
+    after = ledgers.settle_target(ledgers.with_regions(state, facts.regions))
+    return after.header != state.header
 
 
 def _places(regions: list[PlannedRegion]) -> str:

@@ -30,7 +30,6 @@ class Stage:
 
     facts: Facts
     root: Path
-    source: Path
     private: Path
     pass_environment: Sequence[str]
     redactor: Redactor
@@ -53,6 +52,11 @@ class RegionRun:
     def timed_out(self) -> bool:
         """True where a script ran longer than it may."""
         return any(result.status is ScriptStatus.TIMED_OUT for result in self.scripts)
+
+
+def source_of(private: Path, region: str | None) -> Path:
+    """Where a region's own source tree is laid out."""
+    return private / f"source-{region or 'all'}"
 
 
 def run_scripts(
@@ -184,7 +188,7 @@ def _environment(stage: Stage, region: PlannedRegion, record: Deployment | None)
         "DEPLOYMENT_VERSION": str(facts.version.tag.version),
         "DEPLOYMENT_PREVIOUS_VERSION": region.previous_version or "",
         "DEPLOYMENT_COMMIT": facts.version.commit,
-        "DEPLOYMENT_SOURCE": str(stage.source),
+        "DEPLOYMENT_SOURCE": str(source_of(stage.private, region.region)),
         "DEPLOYMENT_CONFIG": str(config),
     }
     return child_environment({**resolved.env, **values}, pass_patterns=stage.pass_environment)

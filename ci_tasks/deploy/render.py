@@ -9,6 +9,8 @@ from ci_tasks.core import console
 from ci_tasks.core.command_line import typed
 from ci_tasks.deploy.model import options
 from ci_tasks.report.render import as_text
+from ci_tasks.tag.clock import utc_now
+from ci_tasks.tag.ledger import is_expired
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,7 +72,10 @@ def result_text(result: Result) -> str:
     if not result.plan.to_do:
         made = result.plan
         newest = ", the newest release," if made.is_newest else ""
-        return f"Nothing to do: {made.version_tag}{newest} is live in {made.environment} already."
+        live = f"{made.version_tag}{newest} is live in {made.environment} already."
+        if made.moves_tag:
+            return f"Nothing to deploy: {live} {made.environment_tag} now follows the new list of regions."
+        return f"Nothing to do: {live}"
     text = as_text(result.conclusion.report).rstrip("\n")
     path = result.conclusion.path
     return f"{text}\n\nReport: {_from_here(path)}" if path else text
@@ -118,7 +123,8 @@ def _notes(status: EnvironmentStatus, region: RegionStatus) -> Iterator[str]:
         yield "UNCERTAIN"
     for record in status.running:
         if record.region in (None, region.region):
-            yield f"{record.version} {record.status.value.lower()}"
+            left = is_expired(record, utc_now())
+            yield f"{record.version} {'was left behind' if left else record.status.value.lower()}"
     if status.drift:
         yield "DRIFT"
 

@@ -219,7 +219,7 @@ def first_run(environment: str = "staging") -> UsageError:
 
 def _raise_all(problems: Iterable[Problem]) -> None:
     """Raise UsageError if there is any problem: the first in full, the others as details."""
-    found = [f"{problem}." for problem in problems]
+    found = [str(problem) if str(problem).endswith("?") else f"{problem}." for problem in problems]
     if found:
         raise UsageError(
             found[0], unchanged="Nothing was changed.", details=found[1:], next_step="inv env.check"

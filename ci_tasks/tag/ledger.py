@@ -97,6 +97,11 @@ def claim(ledger: Ledger, records: tuple[Deployment, ...], *, regions: tuple[str
     return msgspec.structs.replace(ledger, header=header, open=(*ledger.open, *records))
 
 
+def with_regions(ledger: Ledger, regions: tuple[str, ...]) -> Ledger:
+    """The ledger of an environment that has these regions today."""
+    return msgspec.structs.replace(ledger, header=msgspec.structs.replace(ledger.header, regions=regions))
+
+
 def touched(ledger: Ledger) -> Ledger:
     """The same ledger, to be written once more: whoever still holds the old object loses his lease."""
     return msgspec.structs.replace(ledger)

@@ -41,7 +41,7 @@ class Ledger:
 
 @dataclass(frozen=True)
 class Site:
-    """The monorepo, and `inv` typed in it; what a run leaves in the temporary folder is in `temporary`."""
+    """The monorepo, and `inv` typed in it, with these variables; runs leave their files in `temporary`."""
 
     repository: Monorepo
     inv: Inv
@@ -62,8 +62,8 @@ class Site:
         self, *line: str, cwd: Path | None = None, env: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
         """Type `inv` with this line."""
-        private = {"TMPDIR": str(self.temporary)}
-        return self.inv(*line, cwd=cwd or self.clone, env={**private, **self.variables, **(env or {})})
+        private = {"TMPDIR": str(self.temporary), **self.variables}
+        return self.inv(*line, cwd=cwd or self.clone, env={**private, **(env or {})})
 
     def ok(self, *line: str, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> str:
         """Type it and expect exit code 0; what it printed on stdout."""

@@ -36,11 +36,18 @@ def once(file: Path, command: str) -> str:
     return f"test -e {name} || {{ touch {name}; {command}; }}"
 
 
+def from_the(number: int, file: Path, command: str) -> str:
+    """A hook's text that does something from its N-th call on; `file` counts the calls."""
+    name = shlex.quote(str(file))
+    return f"echo x >> {name}; [ $(wc -l < {name}) -lt {number} ] || {{ {command}; }}"
+
+
 def holding(entered: Path, release: Path) -> str:
     """A hook's text that says that it was called, and waits to be let go."""
+    free = f"[ -e {shlex.quote(str(release))} ]"
     return (
         f"touch {shlex.quote(str(entered))}; n=0\n"
-        f"until [ -e {shlex.quote(str(release))} ]; do n=$((n + 1)); [ $n -lt 1200 ] || exit 9; sleep 0.05; done"
+        f"until {free}; do n=$((n + 1)); [ $n -lt 1200 ] || exit 9; sleep 0.05; done"
     )
 
 
@@ -77,7 +84,8 @@ def delete_tag(remote: Path, name: str) -> None:
 
 def unreadable(remote: Path, name: str, target: str) -> str:
     """Put an annotated tag without a ledger there, by hand; its id."""
-    content = f"object {target}\ntype commit\ntag {name}\ntagger T <t@example.invalid> 1767614400 +0000\n\nMine now\n"
+    tagger = "tagger Somebody <somebody@example.invalid> 1767614400 +0000"
+    content = f"object {target}\ntype commit\ntag {name}\n{tagger}\n\nMine now\n"
     written = git("hash-object", "-t", "tag", "-w", "--stdin", cwd=remote, stdin=content)
     git("update-ref", f"refs/tags/{name}", written, cwd=remote)
     return written

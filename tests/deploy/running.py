@@ -32,7 +32,7 @@ REMEMBER = 'echo $$ >> "$RECORD_TO.pids"'
 
 
 def wait_for(file: str) -> str:
-    """A line of a script: wait until somebody makes `<record>.<file>`."""
+    """A line of a script: wait until somebody makes `<record>.<file>`; it gives up after a minute."""
     return (
         f'n=0; until [ -e "$RECORD_TO.{file}" ]; do n=$((n + 1)); [ $n -lt 1200 ] || exit 9; sleep 0.05; done'
     )
@@ -84,6 +84,11 @@ class Ended:
     code: int
     stdout: str
     stderr: str
+
+    @property
+    def report(self) -> str:
+        """What it printed, without its line ends: they stand where the window was full."""
+        return " ".join(self.stdout.split())
 
 
 @dataclass(frozen=True)
@@ -139,7 +144,6 @@ class Stage:
                     **os.environ,
                     "PYTHONPATH": str(ROOT),
                     "TMPDIR": str(self.site.temporary),
-                    **self.site.variables,
                     **(env or {}),
                 },
                 stdin=subprocess.DEVNULL,

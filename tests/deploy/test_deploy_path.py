@@ -237,6 +237,11 @@ def test_f37_f42_a_shallow_clone_without_tags_and_branches_deploys(site: Site, t
     assert site.target() == site.target("api/v1.1.0")
     assert git("tag", "--list", cwd=clone) == ""
     assert git("rev-list", "--all", "--count", cwd=clone) == "1"
+    # Before the first commit of a branch nothing that lies in the folder is committed.
+    git("checkout", "--quiet", "--orphan", "new", cwd=clone)
+    answer = site.answer("deploy", *STAGING, "--again", cwd=clone)
+    assert answer["deployments"][0]["commits"]["scripts"] is None
+    assert "Uncommitted changes are used: environments/config.yml, " in answer["plan"]["notices"][0]
 
 
 def test_f124_a_repository_without_a_remote_deploys_to_itself(site: Site, tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -103,7 +102,7 @@ def test_f117_one_mode_makes_it_a_rehearsal(shared_site: Site, mode: str) -> Non
     assert site.remote_state() == before
     assert site.repository.recorded() == written
     assert answer["deployments"] == []
-    report = json.loads(Path(answer["reportPath"]).read_text(encoding="utf-8"))
+    report = json.loads((site.clone / answer["reportPath"]).read_text(encoding="utf-8"))
     assert (report["isRehearsal"], report["recordedIn"], report["claimId"]) == (True, None, None)
     (region,) = report["regions"]
     first = region["scripts"][0]

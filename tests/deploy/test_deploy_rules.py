@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import shutil
 import subprocess
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -93,7 +94,9 @@ def checkout(crooked: Site, request: pytest.FixtureRequest) -> Iterator[Site]:
     """The crooked site with the case's files in its checkout; as committed again afterwards."""
     case: Case = request.getfixturevalue("case")
     for path, text in case.files.items():
-        if text is None:
+        if (crooked.clone / path).is_dir():
+            shutil.rmtree(crooked.clone / path)
+        elif text is None:
             (crooked.clone / path).unlink()
         else:
             crooked.repository.write(path, text, executable=case.executable)
@@ -114,25 +117,22 @@ ARGUMENTS = {
     "F3-long": Case(("deploy", "--env", "--upload-pack=x"), 2, "--env needs a value", HELP),
     "F3-equals": Case(("deploy", "--env=--upload-pack=x"), 2, "'--upload-pack=x' is not an environment"),
     "F3-short": Case(("deploy", "--env", "-x"), 2, "--env needs a value", HELP),
-    "F3-subproject": Case(("deploy", "--env", "staging", "--subproject=-x"), 2, "'-x' is not a subproject"),
     "F5-up": Case(("deploy", "--env", "staging", "--subproject", "../../etc"), 2, "is not a subproject"),
-    "F5-round": Case(("deploy", "--env", "staging", "--subproject", "api/../web"), 2, "is not a subproject"),
     "F5-absolute": Case(("deploy", "--env", "staging", "--subproject", "/etc"), 2, "is not a subproject"),
     "F6-link": Case(("deploy", "--env", "staging", "--subproject", "linked"), 3, "is a symbolic link"),
     "F7-region": Case(deploying("--region", "us-east/../../secrets"), 2, "is not a region"),
     "F8-colon": Case(("deploy", "--env", "staging:"), 2, "'staging:' is not an environment. Did you mean"),
-    "F8-two": Case(("deploy", "--env", "a:b:c"), 2, "Allowed: production, staging, canary"),
     "F8-region": Case(
         deploying("--region", "us-west"), 2, "Did you mean us-east?\n  Allowed: eu-west, us-east."
     ),
     "F10-case": Case(("deploy", "--env", "staging", "--subproject", "Api"), 2, "Did you mean api?"),
     **{
         f"F11-{name}": Case(("deploy", "--env", "staging", "--subproject", name), 2, "is not a subproject")
-        for name in ("HEAD", "@", "refs", "aux.txt", "x.lock", "a..b")
+        for name in ("HEAD", "aux.txt", "x.lock")
     },
     **{
         f"F13-{name}": Case(deploying("--version", name), 2, "is not a version")
-        for name in ("1.2", "01.2.3", "1.2.3-", "v1.2.3+b d", "99999999999999999999.0.0", "v3.0.0-stable")
+        for name in ("1.2", "v1.2.3+b d", "99999999999999999999.0.0", "v3.0.0-stable")
     },
     "F14-typo": Case(("deploy", "--env", "stagng"), 2, "Did you mean staging?"),
     "F15-flag-with-a-value": Case(deploying("--parallel=abc"), 1, "No idea what 'abc' is!"),
@@ -242,10 +242,13 @@ TAGS = {
 }
 STAGING_FILE = "environments/staging/config.yml"
 CANARY = ("deploy", "--env", "canary", "--subproject", "api")
+BY_A_JOB = "inv deploy --env canary --subproject api --version v5.0.0"
 NEW = f"{SCRIPTS}/30-ci-new.sh"
 RULES = {
-    "F118-protected": Case(CANARY, 3, "canary is protected: it takes deployments from CI jobs only."),
-    "F118-protected-and-ci-false": Case(CANARY, 3, "CI jobs only", env={"CI": "false"}),
+    "F118-protected": Case(CANARY, 3, "canary is protected: only CI jobs deploy there.", BY_A_JOB),
+    "F118-protected-and-ci-false": Case(
+        CANARY, 3, "only CI jobs deploy there", BY_A_JOB, env={"CI": "false"}
+    ),
     "F43-changed-and-protected": Case(
         CANARY,
         *(3, "there are uncommitted changes: api/scripts/lib/x.txt, environments/note.\n  Rule: protected."),
@@ -258,12 +261,19 @@ RULES = {
         *(
             3,
             "api/v5.0.0 is on none of the branches that sandbox takes: release/*, trunk.\n  Rule: branches.",
+            "git branch --remotes --contains {commit}",
         ),
     ),
     "F30-no-folder": Case(
         ("deploy", "--env", "performance", "--subproject", "api"),
         *(2, "There is no folder environments/performance/, so there is nothing to deploy to."),
         "mkdir -p environments/performance && touch environments/performance/config.yml",
+    ),
+    "F30-first-run": Case(
+        deploying(),
+        *(2, "There are no environments yet. An environment is a folder with a config.yml"),
+        "mkdir -p environments/staging && touch environments/staging/config.yml",
+        files={"environments": None},
     ),
     "F24-not-a-flag": Case(
         *(deploying(), 2, f"{STAGING_FILE}:1:12: protected:", "inv env.check"),
@@ -286,7 +296,8 @@ RULES = {
         executable=False,
     ),
     "F97-no-such-program": Case(
-        *(deploying(), 2, f"{NEW}:1:", "inv script.check"), files={NEW: "#!/nowhere/sh\n# Description: x\n"}
+        *(deploying(), 2, "asks for '/nowhere/sh', which is not there", "ls -l /nowhere/sh"),
+        files={NEW: "#!/nowhere/sh\n# Description: x\n"},
     ),
     "F97-no-first-line": Case(
         *(deploying(), 2, f"{NEW}:1: has no shebang", "inv script.check"), files={NEW: "# Description: x\n"}
@@ -316,16 +327,18 @@ RULES = {
         files={f"{SCRIPTS}/10-ci-record.sh": None, f"{SCRIPTS}/20-ci-smoke.sh": None},
     ),
 }
-CASES = {**ARGUMENTS, **TAGS, **RULES}
+CASES = [pytest.param(case, id=name) for name, case in {**ARGUMENTS, **TAGS, **RULES}.items()]
 
 
-@pytest.mark.parametrize("case", [pytest.param(case, id=name) for name, case in CASES.items()])
+@pytest.mark.parametrize("case", CASES)
 def test_refused(checkout: Site, case: Case) -> None:
     before, recorded = checkout.remote_state(), checkout.repository.recorded()
     done = checkout.run(*case.line, env=case.env)
     assert (done.returncode, done.stdout) == (case.code, "")
     assert case.says in done.stderr
-    next_line = (case.next_line or "").format(remote=checkout.remote)
+    next_line = (case.next_line or "").format(
+        remote=checkout.remote, commit=checkout.target("api/v5.0.0")[:12]
+    )
     assert done.stderr.partition("\nnext: ")[2].removesuffix("\n") == next_line
     if case.code > 2:
         assert "\nNothing was " in done.stderr
