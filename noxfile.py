@@ -16,7 +16,7 @@ nox.options.sessions = ["tests", "lint", "types"]
 
 
 def interpreter(version: str) -> str | None:
-    """A Python of this version that really starts: on PATH, else among those of pyenv (whose shims may not)."""
+    """A Python of this version that starts: on PATH, else among those of pyenv (whose shims may not)."""
     pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv", "versions")
     found = [shutil.which(f"python{version}"), *map(str, sorted(pyenv.glob(f"{version}.*/bin/python")))]
     for candidate in filter(None, found):
@@ -50,6 +50,14 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("lint-imports")
+
+
+@nox.session(name="bench")
+def bench(session: nox.Session) -> None:
+    """Measure start-up, status and deployment against raw git; prints ratios."""
+    install(session)
+    for name in session.posargs or ["startup", "deploy", "status"]:
+        session.run("python", "-m", f"bench.{name}")
 
 
 @nox.session(name="types")

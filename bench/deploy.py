@@ -1,7 +1,7 @@
 """A deployment whose one script does nothing against the git commands that it can't do without.
 
-Raw: find the repository, list the remote's tags, read the version tag, list and read the files of its commit, write
-the claim's tag object and push it with a lease, write the result's and push that.
+Raw: find the repository, list the remote's tags, read the version tag, list and read the files of its commit,
+write the claim's tag object and push it with a lease, write the result's and push that.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from timing import INV, in_turn, run, say
+from bench.timing import INV, in_turn, run, say
 
 ROUNDS = 15
 

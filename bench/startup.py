@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from timing import INV, in_turn, run, say
+from bench.timing import INV, in_turn, run, say
 
 ROUNDS = 21
 
@@ -14,7 +14,8 @@ def main() -> None:
     """Print the ratio."""
     with tempfile.TemporaryDirectory() as folder:
         ours, bare = Path(folder, "ours"), Path(folder, "bare")
-        for place, text in ((ours, "from ci_tasks import ns\n"), (bare, "import invoke\n\n@invoke.task\ndef nothing(c):\n    pass\n")):
+        nothing = "import invoke\n\n@invoke.task\ndef nothing(c):\n    pass\n"
+        for place, text in ((ours, "from ci_tasks import ns\n"), (bare, nothing)):
             place.mkdir()
             (place / "tasks.py").write_text(text)
         result = in_turn(

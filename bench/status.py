@@ -6,13 +6,11 @@ The remote has 2,000 subprojects with 5 environment tags each, and versions up t
 from __future__ import annotations
 
 import subprocess
-import sys
 import tempfile
 from datetime import datetime, timezone
 from pathlib import Path
 
-from timing import INV, in_turn, run, say
-
+from bench.timing import INV, in_turn, run, say
 from ci_tasks.tag import annotation, ledger
 from ci_tasks.tag.grammar import EnvironmentTag
 from ci_tasks.tag.model import Commits, Deployment
@@ -72,7 +70,8 @@ def tag_stream(commit: str) -> bytes:
     names = [f"group{number % 50}/project{number}" for number in range(SUBPROJECTS)]
     for name in names:
         for environment in ENVIRONMENTS:
-            add(str(EnvironmentTag(subproject=name, environment=environment)), ledger_text(name, environment, commit))
+            tag = EnvironmentTag(subproject=name, environment=environment)
+            add(str(tag), ledger_text(name, environment, commit))
     left = TAGS - len(names) * len(ENVIRONMENTS)
     for number in range(left):
         name = names[number % len(names)]
@@ -85,8 +84,8 @@ def build(folder: Path) -> tuple[Path, Path]:
     remote, clone = folder / "remote.git", folder / "clone"
 
     def git(*arguments: str, cwd: Path = folder, stdin: bytes = b"") -> str:
-        identity = ["-c", "user.name=B", "-c", "user.email=b@example.invalid"]
-        done = subprocess.run(["git", *identity, *arguments], cwd=cwd, input=stdin, capture_output=True, check=True)
+        command = ["git", "-c", "user.name=B", "-c", "user.email=b@example.invalid", *arguments]
+        done = subprocess.run(command, cwd=cwd, input=stdin, capture_output=True, check=True)
         return done.stdout.decode().strip()
 
     git("init", "--quiet", "--bare", "--initial-branch=main", str(remote))
@@ -126,4 +125,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -21,14 +21,17 @@ INV = str(Path(sys.executable).with_name("inv"))
 def run(command: Sequence[str], *, cwd: Path, env: Mapping[str, str] | None = None) -> float:
     """Seconds that a command takes; ends the benchmark if it fails."""
     began = time.perf_counter()
-    done = subprocess.run(command, cwd=cwd, env={**ENVIRONMENT, **(env or {})}, capture_output=True, check=False)
+    environment = {**ENVIRONMENT, **(env or {})}
+    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, check=False)
     seconds = time.perf_counter() - began
     if done.returncode:
         sys.exit(f"{' '.join(command)} exited with {done.returncode}:\n{done.stderr.decode()}")
     return seconds
 
 
-def in_turn(ours: Callable[[], float], raw: Callable[[], float], *, rounds: int) -> tuple[float, float, float]:
+def in_turn(
+    ours: Callable[[], float], raw: Callable[[], float], *, rounds: int
+) -> tuple[float, float, float]:
     """Median seconds of ours and of the raw thing, and the median of the ratios pair by pair."""
     ours(), raw()  # warm the caches of both
     pairs = [(ours(), raw()) for _ in range(rounds)]

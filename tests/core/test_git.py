@@ -84,9 +84,7 @@ class TestDiscovery:
         assert "another user" in caught.value.what
         assert caught.value.next_step == f"git config --global --add safe.directory {monorepo.remote}"
 
-    def test_asks_git_once(
-        self, monorepo: Monorepo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_asks_git_once(self, monorepo: Monorepo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         path, log = counting_git(tmp_path)
         monkeypatch.setenv("PATH", path)
         Repository.discover(monorepo.clone)
