@@ -209,4 +209,4 @@ def test_the_example_check_can_fail() -> None:
 
 def test_json_answers_are_one_document(tmp_path: Path) -> None:
     done = ci_tasks_program("overview", "--json", cwd=tmp_path)
-    assert json.loads(done.stdout)["everyday"][1]["line"] == "ci-tasks deploy --env staging"
+    assert json.loads(done.stdout)["everyday"][2]["line"] == "ci-tasks deploy --env staging"

@@ -60,6 +60,8 @@ def test_the_example_of_the_readme_deploys(fresh: Monorepo, inv: Inv) -> None:
     assert git("rev-parse", "staging^{}", cwd=fresh.remote) == fresh.git("rev-parse", "HEAD")
     status = inv("deploy.status", cwd=fresh.clone)
     assert "v0.1.0" in status.stdout
+    assert list((fresh.clone / "build/reports").iterdir())
+    assert not fresh.git("status", "--porcelain")
 
 
 @pytest.mark.parametrize(

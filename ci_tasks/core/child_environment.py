@@ -66,10 +66,11 @@ def check_first_line(program: str, *, cwd: Path, env: Mapping[str, str]) -> None
         )
     words = line[0][2:].decode("utf-8", "replace").split()
     if words and words[0].startswith("/") and not os.access(words[0], os.X_OK):
+        fault = "can't be started" if Path(words[0]).exists() else "does not exist"
         raise UsageError(
-            f"{program}: its first line asks for {words[0]!r}, which is not there, or can't be executed.",
+            f"{program}: its first line asks for {words[0]!r}, which {fault}.",
             unchanged=NOTHING_RUN,
-            next_step=f"ls -l {shlex.quote(words[0])}",
+            next_step=f"head -n 1 {shlex.quote(program)}",
         )
     wanted = _wanted_by_env(words)
     if wanted and shutil.which(wanted, path=env.get("PATH", os.defpath)) is None:

@@ -9,6 +9,7 @@ import shutil
 import sys
 import unicodedata
 from contextlib import suppress
+from itertools import zip_longest
 from typing import TYPE_CHECKING, TextIO
 
 from ci_tasks.core.command_line import typed
@@ -24,7 +25,8 @@ _ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?
 _CONTROL = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufff9-\ufffb]"
 )
-_BOLD = ("\x1b[0m", "\x1b[1m")
+_BOLD, _RESET = "\x1b[1m", "\x1b[0m"
+_GAP = "  "
 _COMMAND = re.compile(r"(?m)^(\s*):(?=:)|#(?=#\[)")
 """How a workflow command begins: `::` first on a line, or `##[` anywhere in it (the older form)."""
 
@@ -40,7 +42,8 @@ def printable(text: str) -> str:
     """What may go to stdout: plain text, with the bold that `table` makes where colours are seen."""
     if not _colourful(sys.stdout):
         return plain(text)
-    return "".join(part if part in _BOLD else plain(part) for part in re.split(r"(\x1b\[[01]m)", text))
+    kept = (_BOLD, _RESET)
+    return "".join(part if part in kept else plain(part) for part in re.split(r"(\x1b\[[01]m)", text))
 
 
 def one_line(text: str) -> str:
@@ -113,19 +116,71 @@ def ask(question: str) -> bool:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Aligned text: one line per row for programs; on a terminal, cells wrap where the window ends."""
-    head = [one_line(column) for column in columns]
-    body = [[one_line(cell) for cell in row] for row in rows]
-    return _drawn_table(head, body) if _watched(sys.stdout) else _plain_table([head, *body])
+    """Aligned text, one line per row; on a terminal, cells wrap at their spaces where the window ends.
+
+    A word is never broken: where that is not enough, each row is one line, longer than the window.
+    """
+    grid = [[one_line(cell) for cell in row] for row in (columns, *rows)]
+    widths = [max(map(_width, cells)) for cells in zip(*grid, strict=True)]
+    if _watched(sys.stdout):
+        widths = _fitted(grid, widths, window=shutil.get_terminal_size().columns)
+    head, *body = (_aligned(row, widths) for row in grid)
+    if _colourful(sys.stdout):
+        head = [f"{_BOLD}{line}{_RESET}" for line in head]
+    return "\n".join(line for lines in (head, *body) for line in lines)
 
 
-def _plain_table(rows: Sequence[Sequence[str]]) -> str:
-    widths = [max(map(_width, column)) for column in zip(*rows, strict=True)]
-    lines = (
-        "  ".join(cell + " " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True))
-        for row in rows
-    )
-    return "\n".join(line.rstrip() for line in lines)
+def _fitted(grid: Sequence[Sequence[str]], widths: list[int], *, window: int) -> list[int]:
+    """The widths with which the table fits the window, the widest columns cut most; else as they were."""
+    room = window - len(_GAP) * (len(widths) - 1)
+    columns = list(zip(*grid, strict=True))
+    for may_wrap in (_is_prose, _has_space):
+        narrowest = [
+            _longest_word(cells) if any(map(may_wrap, cells[1:])) else width
+            for cells, width in zip(columns, widths, strict=True)
+        ]
+        for most in range(room, 0, -1):
+            tried = [max(least, min(width, most)) for least, width in zip(narrowest, widths, strict=True)]
+            if sum(tried) <= room:
+                return tried
+    return widths
+
+
+def _is_prose(cell: str) -> bool:
+    """Whether the cell reads as well on two lines: it has words, which a date has not."""
+    return _has_space(cell) and any(map(str.isalpha, cell))
+
+
+def _has_space(cell: str) -> bool:
+    return " " in cell
+
+
+def _longest_word(cells: Sequence[str]) -> int:
+    return max(_width(word) for cell in cells for word in cell.split(" "))
+
+
+def _aligned(row: Sequence[str], widths: Sequence[int]) -> list[str]:
+    """The lines of one row."""
+    cells = [_wrapped(cell, width) for cell, width in zip(row, widths, strict=True)]
+    return [
+        _GAP.join(
+            cell + " " * (width - _width(cell)) for cell, width in zip(parts, widths, strict=True)
+        ).rstrip()
+        for parts in zip_longest(*cells, fillvalue="")
+    ]
+
+
+def _wrapped(cell: str, width: int) -> list[str]:
+    """The cell in lines of at most this width."""
+    if _width(cell) <= width:
+        return [cell]
+    lines: list[str] = []
+    for word in cell.split():
+        if lines and _width(lines[-1]) + 1 + _width(word) <= width:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    return lines
 
 
 def _width(text: str) -> int:
@@ -134,19 +189,6 @@ def _width(text: str) -> int:
         0 if unicodedata.combining(one) else 2 if unicodedata.east_asian_width(one) in "WF" else 1
         for one in text
     )
-
-
-def _drawn_table(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
-    from rich.table import Table  # noqa: PLC0415 - for people on a terminal only
-    from rich.text import Text  # noqa: PLC0415 - likewise
-
-    drawn = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for column in head:
-        drawn.add_column(Text(column), overflow="fold")
-    for row in body:
-        drawn.add_row(*map(Text, row))
-    lines = _drawn(drawn, sys.stdout).splitlines()
-    return "\n".join(line.rstrip() for line in lines)
 
 
 def _marked(mark: str, style: str, text: str) -> str:

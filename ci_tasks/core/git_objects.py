@@ -10,7 +10,7 @@ from ci_tasks.core.git_failures import local_failure, spoken
 from ci_tasks.core.git_process import LOCAL_TIMEOUT, GitAnswer, GitFailedError, run_git, stream_git
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 
@@ -43,7 +43,13 @@ class ObjectDatabase:
     def make_ready(self) -> None:
         """Called before git is started on this folder."""
 
-    def git(self, *arguments: str, stdin: bytes = b"", timeout: float = LOCAL_TIMEOUT) -> GitAnswer:
+    def git(
+        self,
+        *arguments: str,
+        stdin: bytes = b"",
+        timeout: float = LOCAL_TIMEOUT,
+        abandon: Callable[[], bool] | None = None,
+    ) -> GitAnswer:
         """Run git on this git folder, named explicitly: nothing is searched for."""
         self.make_ready()
         return run_git(
@@ -52,6 +58,7 @@ class ObjectDatabase:
             stdin=stdin,
             timeout=timeout,
             environment=self._environment,
+            abandon=abandon,
         )
 
     def kinds(self, ids: Sequence[str]) -> dict[str, str]:

@@ -10,6 +10,7 @@ import selectors
 import shutil
 import signal
 import subprocess  # noqa: TID251 - GitPython hands out a Popen: PIPE and TimeoutExpired belong to it
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,11 +18,12 @@ from ci_tasks.core.errors import UnavailableError
 from ci_tasks.core.process import forget, spawning
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 
 LOCAL_TIMEOUT = 60.0
 NETWORK_TIMEOUT = 120.0
 _GRACE = 2.0
+_NAP = 0.2  # seconds between two questions whether to give up
 _OLDEST = (2, 31)
 _PIECE = 1 << 16
 
@@ -88,12 +90,16 @@ def run_git(
     stdin: bytes = b"",
     timeout: float = LOCAL_TIMEOUT,
     environment: Mapping[str, str] | None = None,
+    abandon: Callable[[], bool] | None = None,
 ) -> GitAnswer:
     """Run `git <arguments>` in the folder `at`; `timeout` in seconds, after which its whole group is ended.
 
+    So it is, as if its time were up, once `abandon` says yes.
     A bad exit status is an answer, not an error. Raises UnavailableError if git is missing or too old.
     """
-    return _run(arguments, at=at, stdin=stdin, timeout=timeout, environment=environment or {})
+    return _run(
+        arguments, at=at, stdin=stdin, timeout=timeout, environment=environment or {}, abandon=abandon
+    )
 
 
 def stream_git(
@@ -118,18 +124,39 @@ def stream_git(
 
 
 def _run(
-    arguments: Sequence[str], *, at: Path, stdin: bytes, timeout: float, environment: Mapping[str, str]
+    arguments: Sequence[str],
+    *,
+    at: Path,
+    stdin: bytes,
+    timeout: float,
+    environment: Mapping[str, str],
+    abandon: Callable[[], bool] | None = None,
 ) -> GitAnswer:
     with _started(arguments, at=at, environment=environment) as process:
         timed_out = False
         try:
-            stdout, stderr = process.communicate(stdin, timeout)
+            stdout, stderr = _talk(process, stdin, timeout, abandon)
         except subprocess.TimeoutExpired:
             # If git itself is gone, something that it left behind holds the pipe: its answer is complete.
             timed_out = process.poll() is None
             _end_group(process)
             stdout, stderr = _rest(process)
         return GitAnswer(process.returncode, stdout, stderr.decode("utf-8", "replace"), timed_out)
+
+
+def _talk(
+    process: subprocess.Popen[bytes], stdin: bytes, timeout: float, abandon: Callable[[], bool] | None
+) -> tuple[bytes, bytes]:
+    end = time.monotonic() + timeout
+    given: bytes | None = stdin
+    while True:
+        left = max(0.0, end - time.monotonic())
+        try:
+            return process.communicate(given, min(left, _NAP) if abandon else left)
+        except subprocess.TimeoutExpired:
+            if abandon is None or abandon() or time.monotonic() >= end:
+                raise
+            given = None  # it goes on writing what it was given
 
 
 def _rest(process: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:

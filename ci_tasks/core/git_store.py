@@ -21,7 +21,7 @@ from ci_tasks.core.git_objects import ObjectDatabase
 from ci_tasks.core.git_process import LOCAL_TIMEOUT, GitAnswer, run_git
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
 WHOLE_HISTORY = 2_147_483_647  # git's own word for "no end" (git-fetch, --depth)
@@ -85,9 +85,15 @@ class PrivateStore(ObjectDatabase):
         self._looked = False
         self._seen: int | None = None
 
-    def git(self, *arguments: str, stdin: bytes = b"", timeout: float = LOCAL_TIMEOUT) -> GitAnswer:
+    def git(
+        self,
+        *arguments: str,
+        stdin: bytes = b"",
+        timeout: float = LOCAL_TIMEOUT,
+        abandon: Callable[[], bool] | None = None,
+    ) -> GitAnswer:
         """Run git on the store, as in ObjectDatabase."""
-        return super().git(*_REF_SETTINGS, *arguments, stdin=stdin, timeout=timeout)
+        return super().git(*_REF_SETTINGS, *arguments, stdin=stdin, timeout=timeout, abandon=abandon)
 
     def kinds(self, ids: Sequence[str]) -> dict[str, str]:
         """The kind of each object that is here; a store that can't say is made anew and is empty."""

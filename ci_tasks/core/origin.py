@@ -69,8 +69,11 @@ class Origin(ABC):
         """Make the commit that the ref leads to readable here with all its files; gives its id."""
 
     @abstractmethod
-    def push(self, updates: Sequence[RefUpdate]) -> PushOutcome:
-        """Move all refs or none, in one attempt. Raises UnavailableError if it ended before a push began."""
+    def push(self, updates: Sequence[RefUpdate], *, abandon: Callable[[], bool] | None = None) -> PushOutcome:
+        """Move all refs or none, in one attempt. Raises UnavailableError if it ended before a push began.
+
+        An attempt that is under way when `abandon` says yes is ended; its outcome is UNKNOWN.
+        """
 
     @abstractmethod
     def is_ancestor(self, commit: str, refs: Sequence[RemoteRef]) -> bool:
@@ -89,15 +92,23 @@ class Origin(ABC):
         return self._database.write_tag(content)
 
     def push_until_known(
-        self, updates: Sequence[RefUpdate], *, tries: int = 5, stop: Callable[[], bool] = lambda: False
+        self,
+        updates: Sequence[RefUpdate],
+        *,
+        tries: int = 5,
+        stop: Callable[[], bool] = lambda: False,
+        abandon: Callable[[], bool] | None = None,
     ) -> PushOutcome:
         """Push, and push the same objects again until it is known what became of them, `tries` times at most.
 
-        `stop` is asked between attempts; giving up leaves UNKNOWN if an attempt got no answer. Raises
-        UnavailableError if the first attempt failed before a push began.
+        `stop` is asked between attempts, `abandon` within them; giving up leaves UNKNOWN if an attempt got no
+        answer. Raises UnavailableError if the first attempt failed before a push began.
         """
         return until_known(
-            lambda: self.push(updates), tries=tries, stop=stop, landed=lambda: self._has(updates)
+            lambda: self.push(updates, abandon=abandon),
+            tries=tries,
+            stop=stop,
+            landed=lambda: self._has(updates),
         )
 
     def _has(self, updates: Sequence[RefUpdate]) -> bool:
@@ -165,7 +176,12 @@ class OwnOrigin(Origin):
             raise local_failure(f"read the history of {names_of(refs)}", "")
         return False
 
-    def push(self, updates: Sequence[RefUpdate]) -> PushOutcome:
+    def push(
+        self,
+        updates: Sequence[RefUpdate],
+        *,
+        abandon: Callable[[], bool] | None = None,  # noqa: ARG002 - nothing here takes long
+    ) -> PushOutcome:
         """One `git update-ref` transaction with old values."""
         now = {ref.name: ref.object_id for ref in self.refs(*(update.ref for update in updates))}
         commands = "".join(self._command(update, now.get(update.ref)) for update in updates)

@@ -26,7 +26,7 @@ from ci_tasks.core.origin import (
 from ci_tasks.core.push import PushOutcome, RefUpdate, outcome_of, push_command
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
 _FEW = 20  # names that are worth handing to ls-remote: it compares every ref with every name
@@ -109,9 +109,10 @@ class RemoteOrigin(Origin):
             self._bring(target[1].decode())
         return super().write_tag(content)
 
-    def push(self, updates: Sequence[RefUpdate]) -> PushOutcome:
+    def push(self, updates: Sequence[RefUpdate], *, abandon: Callable[[], bool] | None = None) -> PushOutcome:
         """One `git push` with a lease on every ref."""
-        answer = self._store.git(*push_command(self._url, updates), timeout=self._timeout)
+        command = push_command(self._url, updates)
+        answer = self._store.git(*command, timeout=self._timeout, abandon=abandon)
         return outcome_of(answer, updates, address=self.address)
 
     def is_ancestor(self, commit: str, refs: Sequence[RemoteRef]) -> bool:

@@ -12,9 +12,9 @@ def demo(
 ) -> Answer:
     """Show a deployment from the version to the tag.
 
-    Makes a small monorepo and its remote in a temporary folder, and types the everyday lines in it. Exits
-    with 0 only if every step did what it should. Your repository and your git configuration are neither
-    read nor changed.
+    Makes a small monorepo and its remote in a temporary folder, and types the
+    everyday lines in it. Exits with 0 only if every step did what it should.
+    Your repository and your git configuration are neither read nor changed.
 
     inv demo --keep
     """

@@ -12,6 +12,7 @@ import msgspec
 from ci_tasks.core import console
 from ci_tasks.core.command_line import typed
 from ci_tasks.core.errors import CiTasksError, ExitCode
+from ci_tasks.deploy.model import line_of
 from ci_tasks.deploy.run import exit_code
 from ci_tasks.report.files import save
 from ci_tasks.report.headline import headline
@@ -172,6 +173,8 @@ def _logs(course: Course) -> Iterator[str]:
 
 def _next_steps(facts: Facts, course: Course | None, code: ExitCode) -> Iterator[str]:
     lines = [error.next_step for error in course.errors] if course and code is not ExitCode.OK else []
+    if code in (ExitCode.FAILED, ExitCode.PARTIAL, ExitCode.TIMEOUT, ExitCode.CANCELLED, ExitCode.TERMINATED):
+        lines.append(line_of(facts.request, facts.tag.subproject))
     yield from dict.fromkeys(line for line in (*lines, typed(f"deploy.status {facts.options}")) if line)
     if course is not None and course.claim_id is not None:
         yield facts.show_line

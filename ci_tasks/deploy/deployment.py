@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 from ci_tasks.core import console
 from ci_tasks.core.child_environment import check_first_line, child_environment
-from ci_tasks.core.command_line import typed
 from ci_tasks.core.entity import Entity
 from ci_tasks.core.errors import CiTasksError, ConflictError, ExitCode, RefusedError
-from ci_tasks.core.redact import Redactor
+from ci_tasks.core.redact import Redactor, secrets_in
 from ci_tasks.deploy import conclude, facts, source
-from ci_tasks.deploy.model import Plan, Request
-from ci_tasks.deploy.plan import plan
+from ci_tasks.deploy.model import Plan, Request, line_of
+from ci_tasks.deploy.plan import UNCOMMITTED, plan
 from ci_tasks.deploy.region import Stage, source_of
 from ci_tasks.deploy.run import Course, carry_out, exit_code, rehearse
+from ci_tasks.report.model import redacted
 from ci_tasks.script.names import Mode
 from ci_tasks.script.runner import require_startable
 from ci_tasks.tag import ledger as ledgers
@@ -23,7 +23,7 @@ from ci_tasks.tag.model import Deployment
 from ci_tasks.tag.writer import LedgerWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from ci_tasks.core.checkout import Checkout
     from ci_tasks.deploy.conclude import Conclusion
@@ -57,19 +57,11 @@ class Result:
         )
 
 
-def line_of(request: Request, subproject: str | None) -> str:
-    """The line that asks for the same again."""
-    words = ["deploy", "--env", request.environment]
-    words += ["--subproject", subproject] if subproject else []
-    words += ["--version", request.version] if request.version else []
-    words += [word for region in request.regions for word in ("--region", region)]
-    flags = {"--parallel": request.parallel, "--again": request.again, "--yes": request.yes}
-    return typed(" ".join([*words, *(flag for flag, is_given in flags.items() if is_given)]))
-
-
 def preview(checkout: Checkout, request: Request, *, environ: Mapping[str, str]) -> Result:
     """The plan alone (`--dry-run`); its code says whether it would be refused."""
-    made = plan(facts.gather(checkout, request, environ=environ).facts)
+    reading = facts.gather(checkout, request, environ=environ)
+    made = plan(reading.facts)
+    _require_startable(checkout, reading, made)
     code = made.refusals[0].exit_code if made.refusals else ExitCode.OK
     return Result(plan=made, deployments=[], conclusion=None, code=code)
 
@@ -80,19 +72,21 @@ def deploy(checkout: Checkout, request: Request, *, environ: Mapping[str, str]) 
     Raises CiTasksError where the plan is refused or the claim fails; a report of that is saved as well.
     """
     clock = conclude.Clock()
+    redactor = Redactor()
     reading = facts.gather(checkout, request, environ=environ)
     made = _agreed(reading, plan(reading.facts))
     try:
         _refuse(made)
         _require_startable(checkout, reading, made)
         _say_plan(made)
-        course = _run(checkout, reading, made) if made.to_do else None
+        course = _run(checkout, reading, made, redactor) if made.to_do else None
         if made.moves_tag:
             _move_tag(checkout, reading)
     except CiTasksError as error:
-        conclude.keep(checkout, conclude.of_error(reading.facts, made, error, clock), environ)
+        report = conclude.of_error(reading.facts, made, error, clock)
+        conclude.keep(checkout, redacted(report, redactor.text), environ)
         raise
-    report = conclude.of_course(reading.facts, made, course, clock)
+    report = redacted(conclude.of_course(reading.facts, made, course, clock), redactor.text)
     return Result(
         plan=made,
         deployments=course.deployments if course else [],
@@ -111,16 +105,19 @@ def _agreed(reading: Reading, made: Plan) -> Plan:
     return plan(replace(reading.facts, request=agreed))
 
 
-def _run(checkout: Checkout, reading: Reading, made: Plan) -> Course:
+def _run(checkout: Checkout, reading: Reading, made: Plan, redactor: Redactor) -> Course:
     with source.private_folder() as private:
         for region in made.to_do:  # each its own: what one region's scripts write there is not the next one's
             source.lay_out(checkout.origin, reading.files, source_of(private, region.region))
+        for environment in _environments(checkout, reading, made):
+            for secret in secrets_in(environment):
+                redactor.add(secret)
         stage = Stage(
             facts=reading.facts,
             root=checkout.root,
             private=private,
             pass_environment=checkout.settings.pass_environment,
-            redactor=Redactor(),
+            redactor=redactor,
             say=console.progress,
         )
         if made.is_rehearsal:
@@ -145,12 +142,17 @@ def _move_tag(checkout: Checkout, reading: Reading) -> None:
     writer.update(moved, what=f"move {gathered.tag}", later=line, retry=line)
 
 
-def _require_startable(checkout: Checkout, reading: Reading, made: Plan) -> None:
-    """Refuse before the claim what would fail half-way: each script, with the PATH that it will have."""
+def _environments(checkout: Checkout, reading: Reading, made: Plan) -> Iterator[dict[str, str]]:
+    """What the scripts of each region get, but for what the deployment itself adds."""
     resolve, tag = reading.facts.layers.resolve, reading.facts.tag
     for region in made.to_do:
         values = resolve(tag.environment, region.region, tag.subproject).env
-        environment = child_environment(values, pass_patterns=checkout.settings.pass_environment)
+        yield child_environment(values, pass_patterns=checkout.settings.pass_environment)
+
+
+def _require_startable(checkout: Checkout, reading: Reading, made: Plan) -> None:
+    """Refuse before the claim what would fail half-way: each script, with the PATH that it will have."""
+    for environment in _environments(checkout, reading, made):
         for fact, planned in zip(reading.facts.scripts, made.scripts, strict=True):
             if planned.mode == Mode.EXECUTE.value:
                 require_startable(fact.script, checkout.root, environment)
@@ -184,3 +186,5 @@ def _say_plan(made: Plan) -> None:
         )
     else:
         console.progress(f"Deploying {name}{made.version}{newest} to {place}")
+    for path_note in (notice for notice in made.notices if notice.startswith(UNCOMMITTED)):
+        console.progress(f"note: {path_note}")

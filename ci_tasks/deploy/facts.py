@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ci_tasks.core.command_line import typed
-from ci_tasks.core.errors import RefusedError, UsageError
+from ci_tasks.core.errors import RefusedError, UsageError, nearest
 from ci_tasks.core.files import read_file
+from ci_tasks.core.subprojects import subprojects as all_subprojects
 from ci_tasks.deploy import configuration
 from ci_tasks.deploy.ci import current_run, is_ci
 from ci_tasks.deploy.model import Facts, Request, ScriptFact
-from ci_tasks.script.discovery import discover
-from ci_tasks.script.mode import decide
+from ci_tasks.script.discovery import discover, known_ids
+from ci_tasks.script.mode import decide, script_variable, unheard
 from ci_tasks.script.names import Category
 from ci_tasks.tag import subproject as subprojects
 from ci_tasks.tag.grammar import EnvironmentTag, Grammar, VersionTag, parse_version
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
     from ci_tasks.core.origin import TreeEntry
     from ci_tasks.script.model import CIScript
     from ci_tasks.tag.listing import Listing
+
+
+PIPELINE = "release"
+"""The pipeline that a deployment belongs to: CI_TEST_RELEASE_<SCRIPT>_BEHAVIOR."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,8 +138,11 @@ def _no_such_version(listing: Listing, tag: VersionTag) -> RefusedError:
     return RefusedError(
         f"There is no version {tag} on the remote.",
         unchanged="Nothing was changed.",
-        next_step=typed(f"tag.create --version {tag.version}{option}"),
-        details=[f"The newest are: {', '.join(newest)}."] if newest else [],
+        next_step=typed(f"tag.list{option} --type version"),
+        details=[
+            *([f"The newest are: {', '.join(newest)}."] if newest else []),
+            f"To make it of a commit: {typed(f'tag.create --version {tag.version}{option} --commit REV')}",
+        ],
     )
 
 
@@ -152,10 +160,26 @@ def _scripts(checkout: Checkout, subproject: str, environ: Mapping[str, str]) ->
             unchanged="Nothing was changed.",
             next_step="mkdir -p scripts/deployment  # then put an executable 10-ci-deploy.sh there",
         )
+    _refuse_unheard(checkout, environ)
     return tuple(
-        ScriptFact(script=script, decision=decide(script.script_name, Category.DEPLOYMENT, None, environ))
+        ScriptFact(script=script, decision=decide(script.script_name, Category.DEPLOYMENT, PIPELINE, environ))
         for script in scripts
     )
+
+
+def _refuse_unheard(checkout: Checkout, environ: Mapping[str, str]) -> None:
+    """A mistyped CI_..._BEHAVIOR was meant for a rehearsal: it must not become a deployment."""
+    places = (None, *all_subprojects(checkout.root, checkout.settings.subprojects))
+    ids = [script_id for place in places for script_id in known_ids(checkout.root, place)]
+    lost = unheard(environ, [script_id.partition("/")[2] for script_id in ids])
+    if lost:
+        close = nearest(lost[0], [script_variable(script_id.partition("/")[2]) for script_id in ids])
+        raise UsageError(
+            f"No script listens to {lost[0]}.{f' Did you mean {close}?' if close else ''}",
+            unchanged="Nothing was changed and no script was run.",
+            details=["Without it this would have been a real deployment, and no rehearsal."],
+            next_step=f"unset {lost[0]}",
+        )
 
 
 def _script_files(checkout: Checkout, scripts: Sequence[CIScript]) -> dict[str, bytes]:

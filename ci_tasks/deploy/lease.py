@@ -63,6 +63,7 @@ class Lease:
         seconds: float,
         identity: Identity,
         retry: str,
+        abandon: Callable[[], bool],
     ) -> None:
         self.tag = fact.tag
         self.seconds = seconds
@@ -71,6 +72,7 @@ class Lease:
         self.nonce = records[0].nonce
         self.claim_id = records[0].claim_id
         self._writer = LedgerWriter(store, fact.tag, identity=identity, fact=fact)
+        self._writer.abandon = abandon
         self.trouble: CiTasksError | None = None
         """Why the scripts had to be stopped, where the claim was the reason."""
         self._not_renewed: CiTasksError | None = None
@@ -345,6 +347,19 @@ def _what_ended(state: ledgers.Ledger | None, deployment_id: str) -> str:
     return "the ledger does not hold it any more"
 
 
+def lease_line(record: Deployment) -> str:
+    """Until when a running record holds, as a sentence; one without a lease never ends by itself."""
+    if record.lease_end is None:
+        return "It has no lease."
+    if record.lease_end > utc_now():
+        return f"Its lease ends at {record.lease_end:%Y-%m-%d %H:%M:%S} UTC unless it is renewed."
+    over = record.lease_end + ledgers.TAKEOVER_GRACE
+    return (
+        f"Its lease ended at {record.lease_end:%Y-%m-%d %H:%M:%S} UTC without being renewed: "
+        f"it can be taken over from {over:%H:%M:%S} UTC."
+    )
+
+
 def held_error(tag: EnvironmentTag, record: Deployment, *, retry: str) -> ClaimHeldError:
     """The error that names who holds a claim, until when, and what to type; `retry` is our own line."""
     where = f" in {record.region}" if record.region else ""
@@ -354,7 +369,7 @@ def held_error(tag: EnvironmentTag, record: Deployment, *, retry: str) -> ClaimH
             f"CI run {record.run.url or record.run.id}, job {record.run.job}, attempt {record.run.attempt}."
         )
     if record.lease_end is not None:
-        details.append(f"Its lease ends at {record.lease_end:%Y-%m-%d %H:%M:%S} UTC unless it is renewed.")
+        details.append(lease_line(record))
     details.append(
         "Try again when it is done, or ask it to stop: "
         + typed(f'deploy.unlock {options(tag)} --deployment {record.deployment_id} --reason "why"')

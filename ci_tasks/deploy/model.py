@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ci_tasks.core.command_line import typed
 from ci_tasks.core.entity import Entity
 from ci_tasks.core.errors import ExitCode
 
@@ -81,6 +82,17 @@ def options(tag: EnvironmentTag) -> str:
     """The options that name an environment tag on a command line: `--env staging --subproject api`."""
     subproject = f" --subproject {tag.subproject}" if tag.subproject else ""
     return f"--env {tag.environment}{subproject}"
+
+
+def line_of(request: Request, subproject: str | None, *, version: str | None = None) -> str:
+    """The line that asks for the same again; `version` where the line is about that one and no other."""
+    words = ["deploy", "--env", request.environment]
+    words += ["--subproject", subproject] if subproject else []
+    version = version or request.version
+    words += ["--version", version] if version else []
+    words += [word for region in request.regions for word in ("--region", region)]
+    flags = {"--parallel": request.parallel, "--again": request.again, "--yes": request.yes}
+    return typed(" ".join([*words, *(flag for flag, is_given in flags.items() if is_given)]))
 
 
 class Refusal(Entity, frozen=True, kw_only=True):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ci_tasks.core.command_line import typed
 from ci_tasks.core.errors import UsageError, bad_choice
-from ci_tasks.deploy.model import Facts, Plan, PlannedRegion, PlannedScript, Refusal
+from ci_tasks.deploy.model import Facts, Plan, PlannedRegion, PlannedScript, Refusal, line_of
 from ci_tasks.script.names import Mode
 from ci_tasks.tag import ledger as ledgers
 from ci_tasks.tag.grammar import parse_version
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
     from ci_tasks.deploy.model import ScriptFact
     from ci_tasks.environment.model import Resolved
+
+UNCOMMITTED = "Uncommitted changes"
+"""How the notice begins that has to be seen before the first script."""
 
 
 def plan(facts: Facts) -> Plan:
@@ -134,6 +138,16 @@ def _refusals(facts: Facts, to_do: list[PlannedRegion]) -> Iterator[Refusal]:
             message=f"{facts.environment.drift}.",
             next_step=typed(f"deploy.history {facts.options}"),
         )
+    moved_from = _moved_from(facts)
+    if moved_from:
+        yield Refusal(
+            rule="immutable",
+            message=(
+                f"{tag} was deployed here from the commit {moved_from[:12]}, and stands on "
+                f"{facts.version.commit[:12]} now: somebody moved or made it anew."
+            ),
+            next_step=next_patch(tag),
+        )
     if not facts.on_branch:
         yield Refusal(
             rule="branches",
@@ -150,13 +164,13 @@ def _refusals(facts: Facts, to_do: list[PlannedRegion]) -> Iterator[Refusal]:
                 f"{environment} is protected, and there are uncommitted changes: "
                 f"{_some(facts.changed_paths)}."
             ),
-            next_step="git stash --include-untracked",
+            next_step="git status --short -- scripts environments",
         )
     if facts.rules.protected and not facts.in_ci:
         yield Refusal(
             rule="protected",
             message=f"{environment} is protected: only CI jobs deploy there. Let one type the line.",
-            next_step=typed(f"deploy {facts.options} --version {tag.version}"),
+            next_step=line_of(facts.request, tag.subproject, version=str(tag.version)),
         )
     downgraded = [region for region in to_do if region.is_downgrade]
     if downgraded and not facts.request.yes:
@@ -166,15 +180,19 @@ def _refusals(facts: Facts, to_do: list[PlannedRegion]) -> Iterator[Refusal]:
                 f"{tag.version} is older than {downgraded[0].previous_version}, which is live in "
                 f"{_places(downgraded)}."
             ),
-            next_step=typed(f"deploy {facts.options} --version {tag.version} --yes"),
+            next_step=line_of(replace(facts.request, yes=True), tag.subproject, version=str(tag.version)),
         )
 
 
 def _notices(facts: Facts) -> Iterator[str]:
     if facts.environment.object_id is None:
-        yield f"There is no tag {facts.tag} yet: a new ledger begins."
+        yield f"A new ledger begins: there was no tag {facts.tag}."
     if facts.changed_paths:
-        yield f"Uncommitted changes are used: {_some(facts.changed_paths)}."
+        yield (
+            f"{UNCOMMITTED}: {_some(facts.changed_paths)}. Scripts and rules are used as they stand here, "
+            "values as the version's commit has them."
+        )
+    yield from _ledger_notices(facts)
     yield from _shared_numbers(facts)
     if facts.stale_note is not None:
         yield facts.stale_note
@@ -197,6 +215,33 @@ def _moves_tag(facts: Facts) -> bool:
         return False
     after = ledgers.settle_target(ledgers.with_regions(state, facts.regions))
     return after.header != state.header
+
+
+def _moved_from(facts: Facts) -> str | None:
+    """The commit that this version had in an earlier deployment here, where it was another one."""
+    state, version = facts.environment.ledger, str(facts.version.tag.version)
+    for record in (*state.open, *state.closed) if state else ():
+        if record.version == version and record.commit_sha != facts.version.commit:
+            return record.commit_sha
+    return None
+
+
+def _ledger_notices(facts: Facts) -> Iterator[str]:
+    """What the ledger tells before anything is tried: who is at work, what was tampered with."""
+    state = facts.environment.ledger
+    if state is None:
+        return
+    faults = ledgers.chain_faults(state)
+    if faults:
+        yield f"The ledger of {facts.tag} was changed by hand: {faults[0]}."
+    for record in ledgers.holders(state, _selected(facts)):
+        where = f" in {record.region}" if record.region else ""
+        yield f"{record.deployment_id} of {record.triggered_by} holds the claim{where} just now."
+    for key, live in state.header.live.items():
+        same = (live.version, live.commit_sha) == (str(facts.version.tag.version), facts.version.commit)
+        if same and not live.uncertain and live.inputs != facts.inputs:
+            where = f" in {key}" if key else ""
+            yield f"{live.version} is live{where} already, but the scripts have changed since."
 
 
 def _places(regions: list[PlannedRegion]) -> str:

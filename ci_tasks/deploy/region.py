@@ -79,6 +79,8 @@ def run_scripts(
         stage.say(f"{prefix}{run.ended_by}")
         return run
     for fact, planned in zip(stage.facts.scripts, plan.scripts, strict=True):
+        if stop.reason is not None:
+            break
         mode = Mode(planned.mode)
         stage.say(f"{prefix}{planned.script_id}: {_announcement(mode, planned.decided_by)}")
         result = _run_one(
@@ -98,7 +100,7 @@ def run_scripts(
         _say_end(stage, prefix, result)
         if result.status not in (ScriptStatus.SUCCESS, ScriptStatus.SKIPPED):
             break
-    run.status = _status(run, expected=len(plan.scripts))
+    run.status = _status(run, stop, expected=len(plan.scripts))
     if run.status is DeploymentStatus.CANCELLED:
         run.ended_by = run.ended_by or stop.reason
     return run
@@ -162,12 +164,14 @@ def _failure(exit_status: int | None) -> str:
     return f"FAILED with exit status {exit_status}"
 
 
-def _status(run: RegionRun, *, expected: int) -> DeploymentStatus:
+def _status(run: RegionRun, stop: StopRequest, *, expected: int) -> DeploymentStatus:
     if len(run.scripts) == expected and all(
         result.status in (ScriptStatus.SUCCESS, ScriptStatus.SKIPPED) for result in run.scripts
     ):
         return DeploymentStatus.SUCCESS
-    if run.scripts and run.scripts[-1].status is ScriptStatus.CANCELLED:
+    last = run.scripts[-1].status if run.scripts else ScriptStatus.SUCCESS
+    was_going_well = last in (ScriptStatus.SUCCESS, ScriptStatus.SKIPPED) and run.ended_by is None
+    if last is ScriptStatus.CANCELLED or (stop.reason is not None and was_going_well):
         return DeploymentStatus.CANCELLED
     return DeploymentStatus.FAILED
 

@@ -13,7 +13,7 @@ from ci_tasks.tag.clock import utc_now
 from ci_tasks.tag.ledger import is_expired
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
 
     from ci_tasks.deploy.deployment import Result
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ci_tasks.deploy.status import EnvironmentStatus, RegionStatus, StatusAnswer
     from ci_tasks.deploy.unlock import RecordsAnswer
     from ci_tasks.tag.grammar import EnvironmentTag
+    from ci_tasks.tag.model import Deployment
 
 ROOT = "(root)"
 """How the root project is shown in a table."""
@@ -91,7 +92,7 @@ def status_text(answer: StatusAnswer) -> str:
     """What runs where, one line per region."""
     blocks = []
     if answer.environments:
-        columns = ("Subproject", "Environment", "Region", "Version", "State", "Since (UTC)", "By", "Note")
+        columns = ("Subproject", "Environment", "Region", "Version", "Since (UTC)", "By", "Note")
         rows = [row for status in answer.environments for row in _status_rows(status)]
         used = [index for index in range(len(columns)) if any(row[index] for row in rows)]
         shown = [[row[index] for index in used] for row in rows]
@@ -105,13 +106,12 @@ def status_text(answer: StatusAnswer) -> str:
 def _status_rows(status: EnvironmentStatus) -> Iterator[tuple[str, ...]]:
     head = (status.subproject or ROOT, status.environment)
     if not status.regions:
-        yield (*head, "", "?", "", "", "", "unreadable")
+        yield (*head, "", "?", "", "", "unreadable")
     for region in status.regions:
         yield (
             *head,
             region.region or "",
-            region.version or "none",
-            region.state or "",
+            f"{region.version or 'none'} {region.state or ''}".rstrip(),
             minute(region.since),
             region.triggered_by or "",
             ", ".join(_notes(status, region)),
@@ -141,25 +141,32 @@ def _remarks(status: EnvironmentStatus) -> Iterator[str]:
 
 
 def records_text(answer: RecordsAnswer) -> str:
-    """The ledger as a table."""
+    """The ledger as a table, newest first, open records on top; a claim's id begins with its time."""
     if not answer.deployments:
         return "Nothing was deployed there yet."
     rows = [
         (
-            minute(record.completed_at or record.started_at),
+            record.claim_id,
             record.region or "",
             record.version,
             record.status.value,
             record.triggered_by,
-            record.deployment_id,
             record.ended_by or record.reason or "",
         )
-        for record in answer.deployments
+        for record in _newest_first(answer.deployments)
     ]
-    columns = ("When (UTC)", "Region", "Version", "Status", "By", "Deployment", "Why")
+    columns = ("Deployment", "Region", "Version", "Status", "By", "Why")
     used = [index for index in range(len(columns)) if any(row[index] for row in rows)]
     shown = [[row[index] for index in used] for row in rows]
     return console.table([columns[index] for index in used], shown).rstrip("\n")
+
+
+def _newest_first(records: Iterable[Deployment]) -> list[Deployment]:
+    """Open records by their beginning, then closed ones in the ledger's own order: by their end."""
+    both = list(records)
+    open_ones = [record for record in both if record.status.is_open]
+    open_ones.sort(key=lambda record: record.started_at, reverse=True)
+    return open_ones + [record for record in both if not record.status.is_open]
 
 
 def unlocked_text(tag: EnvironmentTag, identifier: str, *, broken: bool) -> str:

@@ -24,10 +24,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ci_tasks.core.checkout import Checkout
-    from ci_tasks.core.signals import Interruption
     from ci_tasks.deploy.facts import Reading
     from ci_tasks.deploy.model import Facts, Plan
     from ci_tasks.deploy.region import Stage
+
+MOST_NAMED = 20
+"""Uncommitted files that a record names: it has to stay small."""
 
 WIND_DOWN = 6.5
 """Seconds after the first signal within which the result has to be recorded."""
@@ -77,6 +79,7 @@ def new_records(facts: Facts, plan: Plan, *, triggered_by: str, now: datetime) -
                 code=commit, config=commit, scripts=facts.head, rules=facts.head, secrets=facts.head
             ),
             inputs=facts.inputs,
+            uncommitted=facts.changed_paths[:MOST_NAMED],
         )
         for region in plan.to_do
     )
@@ -103,6 +106,7 @@ def carry_out(checkout: Checkout, reading: Reading, plan: Plan, stage: Stage, *,
     triggered_by = os.environ.get("GITHUB_ACTOR") or identity.name
     records = new_records(facts, plan, triggered_by=triggered_by, now=course.started_at)
     course.claim_id = records[0].claim_id
+    winding_down = _WindingDown()
     lease = Lease(
         reading.store,
         facts.environment,
@@ -110,9 +114,11 @@ def carry_out(checkout: Checkout, reading: Reading, plan: Plan, stage: Stage, *,
         seconds=checkout.settings.lease,
         identity=identity,
         retry=retry,
+        abandon=winding_down.is_over,
     )
     stop = StopRequest()
     with signals.deferred(_asks(stop)) as interruption:
+        interruption.listen(winding_down.begin)
         if interruption.error is not None:
             raise interruption.error
         lease.acquire(
@@ -121,7 +127,7 @@ def carry_out(checkout: Checkout, reading: Reading, plan: Plan, stage: Stage, *,
             pinned=[facts.version.ref],
             stop=lambda: interruption.signal is not None,
         )
-        crew = _Crew(lease, stage, plan, stop, interruption)
+        crew = _Crew(lease, stage, plan, stop, winding_down)
         with lease.renewed(stop):
             crew.work(records)
     course.regions = crew.runs
@@ -138,28 +144,34 @@ def _asks(stop: StopRequest) -> Callable[[int], None]:
     return asked
 
 
+class _WindingDown:
+    """The time that is left after the first signal."""
+
+    def __init__(self) -> None:
+        self._told_at: float | None = None
+
+    def begin(self, _count: int) -> None:
+        """Note when the first signal came."""
+        self._told_at = self._told_at or time.monotonic()
+
+    def is_over(self) -> bool:
+        """True once the time to record anything is used up; never without a signal."""
+        return self._told_at is not None and time.monotonic() - self._told_at > WIND_DOWN
+
+
 class _Crew:
     """Runs the regions of one claim, one after the other or side by side."""
 
     def __init__(
-        self, lease: Lease, stage: Stage, plan: Plan, stop: StopRequest, interruption: Interruption
+        self, lease: Lease, stage: Stage, plan: Plan, stop: StopRequest, winding_down: _WindingDown
     ) -> None:
         self.lease = lease
         self.stage = stage
         self.plan = plan
         self.stop = stop
-        self.interruption = interruption
         self.runs: list[RegionRun] = []
         self.error: CiTasksError | None = None
-        self._told_at: float | None = None
-        interruption.listen(self._note_time)
-
-    def _note_time(self, _count: int) -> None:
-        self._told_at = self._told_at or time.monotonic()
-
-    def _is_over(self) -> bool:
-        """True once the time to record anything after a signal is used up."""
-        return self._told_at is not None and time.monotonic() - self._told_at > WIND_DOWN
+        self.winding_down = winding_down
 
     def work(self, records: Sequence[Deployment]) -> None:
         """Run and settle every record."""
@@ -207,7 +219,7 @@ class _Crew:
                 results[other.deployment_id] = (other_run.status, False, other_run.ended_by)
         outcome = f"{record.region or record.environment}: {record.version} {run.status.value}"
         try:
-            self.lease.settle(results, stop=self._is_over)
+            self.lease.settle(results, stop=self.winding_down.is_over)
         except CiTasksError as error:
             run.is_recorded = False
             self.error = self.error or error

@@ -136,9 +136,11 @@ def overview(checkout: Checkout, *, environment: str | None, subproject: str | N
     store = TagStore(checkout.origin, grammar)
     if environment is not None:
         grammar.environment(environment)
+    listing = store.listing(grammar.subproject(subproject) if subproject else None)
     if subproject is not None:
-        grammar.subproject(subproject)
-    listing = store.listing(subproject or None)
+        subproject = grammar.subproject(subproject)
+        if not listing.refs:
+            subprojects.checked(subproject, checkout=checkout, grammar=grammar, listing=listing)
     tags = [
         tag
         for tag in listing.environments()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from ci_tasks.core.command_line import typed
 from ci_tasks.core.entity import Entity
 from ci_tasks.core.errors import ExitCode, UsageError
+from ci_tasks.deploy.lease import lease_line
 from ci_tasks.deploy.model import options
 from ci_tasks.tag import ledger as ledgers
 from ci_tasks.tag.clock import utc_now
@@ -18,6 +20,10 @@ if TYPE_CHECKING:
     from ci_tasks.core.git import Identity
     from ci_tasks.tag.grammar import EnvironmentTag
     from ci_tasks.tag.store import TagStore
+
+
+IDENTIFIER = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}(\.[a-z0-9-]+)?")
+"""A deployment's id, or that of its claim."""
 
 
 class RecordsAnswer(Entity, frozen=True, kw_only=True):
@@ -118,6 +124,12 @@ def settle(
                 )
         return state
 
+    if not IDENTIFIER.fullmatch(identifier):
+        raise UsageError(
+            f"{identifier[:60]!r} is not a deployment's id: one is like 20260102T030405Z-1a2b3c.",
+            unchanged="Nothing was changed.",
+            next_step=typed(f"deploy.history {options(tag)}"),
+        )
     line = typed(f"deploy.settle {options(tag)} --deployment {identifier}")
     writer.update(over, what=f"settle {identifier}", later=line, retry=line)
     found = list(writer.fact.ledger.find(identifier)) if writer.fact.ledger else []
@@ -131,9 +143,7 @@ def _verdict(tag: EnvironmentTag, identifier: str, found: list[Deployment]) -> s
         )
     running = [record for record in found if record.status.is_open]
     if running:
-        end = running[0].lease_end
-        until = f"{end:%Y-%m-%d %H:%M:%S} UTC" if end else "it ends"
-        return f"{identifier} still holds its claim on {tag}, until {until} unless it is renewed."
+        return f"{identifier} still holds its claim on {tag}. {lease_line(running[0])}"
     states = {record.status for record in found}
     if states == {DeploymentStatus.SUCCESS}:
         return f"{identifier} succeeded and is recorded in {tag}."

@@ -20,7 +20,7 @@ RULE = "(rule, from the pipeline checkout)"
 def render_list(listed: ConfigurationList) -> str:
     """One line per file."""
     return console.table(
-        ("file", "environment", "region", "subproject"),
+        ("File", "Environment", "Region", "Subproject"),
         [
             (entry.path, entry.environment, entry.region or "", entry.subproject or "")
             for entry in listed.configurations
@@ -46,18 +46,18 @@ def render_shown(shown: ShownConfiguration) -> str:
         return f"{heading}: nothing is set."
     origins = shown.origins
     if origins is None:
-        return f"{heading}\n\n{console.table(('key', 'value'), rows + rules)}"
+        return f"{heading}\n\n{console.table(('Key', 'Value'), rows + rules)}"
     with_origins = [(key, text, origins.get(key, "")) for key, text in rows]
     with_origins += [(key, text, f"{origins.get(key, 'folders')} {RULE}") for key, text in rules]
-    return f"{heading}\n\n{console.table(('key', 'value', 'from'), with_origins)}"
+    return f"{heading}\n\n{console.table(('Key', 'Value', 'From'), with_origins)}"
 
 
 def render_checked(checked: CheckedConfiguration) -> str:
     """One line per problem, then how many."""
-    if not checked.problems:
-        return f"{_count(checked.configurations, 'configuration file')}, no problem."
     lines = [str(problem) for problem in checked.problems]
-    return "\n".join([*lines, "", f"{_count(len(lines), 'problem')}."])
+    problems = _count(len(lines), "problem") if lines else "no problems"
+    files = _count(checked.configurations, "configuration file")
+    return "\n".join([*lines, f"{files} checked, {problems}"])
 
 
 def _count(number: int, word: str) -> str:

@@ -34,8 +34,9 @@ def show(
 ) -> Answer:
     """Show the merged configuration of an environment.
 
-    Reads the `environments/` folders of the current checkout; changes nothing. Without --subproject it is
-    the one whose folder you stand in, else the root project.
+    Reads the `environments/` folders of the current checkout; changes nothing.
+    Without --subproject it is the one whose folder you stand in, else the root
+    project.
 
     Example: inv env.show --env staging --region us-east --origins
     """
@@ -53,8 +54,9 @@ def show(
 def check(_: Context) -> Answer:
     """Check every configuration file and folder.
 
-    Reads the `environments/` folders of the current checkout and of all subprojects; changes nothing.
-    Lists every problem with its file and line, and exits 2 if there is one.
+    Reads the `environments/` folders of the current checkout and of all its
+    subprojects; changes nothing. Lists every problem with its file and line,
+    and exits 2 if there is one.
 
     Example: inv env.check
     """

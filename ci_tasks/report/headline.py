@@ -49,7 +49,10 @@ def headline(report: PipelineReport) -> str:
         return f"The rehearsal of the {_subject(report)} {ending}; nothing was deployed, nothing was recorded"
     if is_deployment and report.outcome == "OK":
         return _success(report)
-    return f"The {_subject(report)} {_ENDINGS[report.outcome]}{_by_status(report)}"
+    is_ours = report.claim_id is not None and report.outcome == "CONFLICT"
+    stopped = "was stopped: its claim is gone, or it was asked to stop"
+    ending = stopped if is_ours else _ENDINGS[report.outcome]
+    return f"The {_subject(report)} {ending}{_by_status(report)}"
 
 
 def version_name(report: PipelineReport) -> str:

@@ -42,6 +42,8 @@ def commands(report: PipelineReport) -> list[str]:
 
 def record(report: PipelineReport, *, tag: str, claim: str) -> str:
     """Where it is recorded, as a sentence; `tag` and `claim` are the report's own, ready to be shown."""
+    if not report.recorded_in and claim:
+        return f"The result was not recorded in a tag; the deployment is {claim}."
     if not report.recorded_in:
         return "Nothing was recorded." if report.outcome != "UNKNOWN" else "What was recorded is not known."
     return f"Recorded in the tag {tag}, deployment {claim}." if claim else f"Recorded in the tag {tag}."

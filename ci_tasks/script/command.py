@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ci_tasks.core.process import StopRequest, child_environment
-from ci_tasks.core.redact import Redactor
+from ci_tasks.core.redact import Redactor, secrets_in
 from ci_tasks.core.signals import deferred
 from ci_tasks.core.subprojects import known, standing_in, subprojects
 from ci_tasks.script import check as rules
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
 
     from ci_tasks.core.checkout import Checkout
     from ci_tasks.script.names import Mode
-
-_SECRET_NAME = re.compile(r"TOKEN|SECRET|PASSW|CREDENTIAL|API_?KEY|(?:^|_)KEY(?:$|_)", re.IGNORECASE)
 
 
 def listed(checkout: Checkout, category: Category | None, subproject: str | None) -> ScriptList:
@@ -73,7 +70,7 @@ def performed(checkout: Checkout, turn: Turn, *, on_line: Callable[[str], None])
     Variables that `passEnvironment` lets through may be secrets; their names are all there is to tell by.
     """
     env = child_environment({}, pass_patterns=checkout.settings.pass_environment)
-    redactor = Redactor(value for name, value in env.items() if _SECRET_NAME.search(name))
+    redactor = Redactor(secrets_in(env))
     stop = StopRequest()
     with deferred(lambda count: stop.request("cancelled", now=count > 1)) as interruption:
         result = run_script(

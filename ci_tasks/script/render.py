@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from ci_tasks.core.console import table
 from ci_tasks.core.errors import ExitCode
 from ci_tasks.script.check import has_errors
+from ci_tasks.script.folder import FOLDER, file_name
 from ci_tasks.script.names import Mode, ScriptStatus, Severity
 
 if TYPE_CHECKING:
-    from ci_tasks.script.model import CheckReport, ScriptList, ScriptResult
+    from ci_tasks.script.model import CheckReport, Finding, ScriptList, ScriptResult
 
 EXIT_CODES = {
     ScriptStatus.SUCCESS: ExitCode.OK,
@@ -29,19 +31,28 @@ def scripts_text(answer: ScriptList) -> str:
         (script.script_id, f"{script.order:02}", script.script_path, script.description)
         for script in answer.scripts
     ]
-    return table(("SCRIPT", "NN", "PATH", "DESCRIPTION"), rows)
+    return table(("Script", "Order", "Path", "Description"), rows)
 
 
 def check_text(report: CheckReport) -> str:
     """One line per finding, then the sum."""
     lines = [
-        f"{one.path}:{one.line}: {'warning: ' if one.severity is Severity.WARNING else ''}{one.message}"
+        f"{_place(one)}: {'warning: ' if one.severity is Severity.WARNING else ''}{one.message}"
         for one in report.findings
     ]
     errors = sum(one.severity is Severity.ERROR for one in report.findings)
-    total = f"{_count(report.checked, 'script')} checked, {_count(errors, 'problem')}"
+    problems = _count(errors, "problem") if errors else "no problems"
+    total = f"{_count(report.checked, 'script')} checked, {problems}"
     warnings = len(report.findings) - errors
     return "\n".join([*lines, total + (f", {_count(warnings, 'warning')}" if warnings else "")])
+
+
+def _place(finding: Finding) -> str:
+    """Where it is. A folder has no lines: it lies in `scripts/` and has no script's name."""
+    path = PurePosixPath(finding.path)
+    if path.parent.name == FOLDER and file_name(path.name) is None:
+        return f"{finding.path}/"
+    return f"{finding.path}:{finding.line}"
 
 
 def check_code(report: CheckReport) -> ExitCode:

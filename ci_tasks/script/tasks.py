@@ -38,8 +38,9 @@ def run(
     """Run one script of this checkout.
 
     It runs in the repository's root, in the mode that the environment chooses:
-    CI_<SCRIPT>_BEHAVIOR, then CI_TEST_<CATEGORY>_BEHAVIOR, then CI_TEST_MODE, else EXECUTE.
-    Its output goes to stderr. Exit code 1 if it failed, 124 if it ran longer than it may.
+    CI_<SCRIPT>_BEHAVIOR, then CI_TEST_<CATEGORY>_BEHAVIOR, then CI_TEST_MODE,
+    else EXECUTE. Its output goes to stderr. Exit code 1 if it failed, 124 if it
+    ran longer than it may.
 
     inv script.run deployment/smoke --mode DRY_RUN
     """
@@ -67,8 +68,8 @@ def check(
 ) -> Answer:
     """Check all scripts against the rules.
 
-    Names, order, executable bit, shebang, line ends, encoding, header and length;
-    runs nothing. Exit code 1 if something is wrong.
+    Names, order, executable bit, shebang, line ends, encoding, header, length.
+    Runs nothing. Exit code 1 if something is wrong.
 
     inv script.check
     """

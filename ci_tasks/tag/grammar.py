@@ -38,6 +38,7 @@ _RESERVED = _PORTS | {"con", "prn", "aux", "nul", "head", "refs", "tags", "heads
 """Names that a file system or git has a use for; on some systems also with an extension (`con.txt`)."""
 
 _FAULTS = {
+    "absolute": "a path that starts with / is not inside the repository",
     "empty": "it has an empty part, '.' or '..'",
     "letters": "a part is of a-z, 0-9, '.', '_' and '-', and starts with none of '.' and '-'",
     "git": "git has no names with '..', or that end in '.' or '.lock'",
@@ -166,25 +167,26 @@ class Grammar:
         return text
 
     def subproject(self, text: str) -> str:
-        """Check a subproject's path (`services/auth`, empty for the root project).
+        """A subproject's path without `./` and a last `/`: `services/auth`, empty for the root project.
 
         Raises UsageError with the reason, also where no room is left for the name of an environment.
         """
         if not text:
             return text
+        path = text.removeprefix("./").removesuffix("/")  # as a shell completes it
         most = MAX_LENGTH - 1 - max(map(len, self.environments))
-        if len(text) > most:
-            raise UsageError(f"A subproject has at most {most} characters here; this one has {len(text)}.")
-        for component in text.split("/"):
-            fault = self._fault(component)
+        if len(path) > most:
+            raise UsageError(f"A subproject has at most {most} characters here; this one has {len(path)}.")
+        for component in path.split("/"):
+            fault = _FAULTS["absolute"] if text.startswith("/") else self._fault(component)
             if fault:
-                lower = text.lower()
-                hint = f" Did you mean {lower}?" if lower != text and self.is_subproject(lower) else ""
+                lower = path.lower()
+                hint = f" Did you mean {lower}?" if lower != path and self.is_subproject(lower) else ""
                 raise UsageError(
                     f"{text!r} is not a subproject: {fault}.{hint}",
                     details=["A subproject is a path inside the repository, such as api or services/auth."],
                 )
-        return text
+        return path
 
     def is_subproject(self, text: str) -> bool:
         """True where `subproject` accepts the text."""

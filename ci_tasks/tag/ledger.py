@@ -267,4 +267,5 @@ def shrink(record: Deployment) -> Deployment:
         inputs=None,
         stop_requested=None,
         ended_by=None,
+        uncommitted=(),
     )

@@ -57,7 +57,8 @@ class Deployment(Entity, frozen=True, kw_only=True):
 
     Times are UTC. The fields behind `estimatedWaitTime` (seconds) are the ledger's own: `claimId` joins the
     regions of one claim, `nonce` proves who made it, `inputs` is the SHA-256 of the scripts that ran,
-    `seq` and `prev` chain the closed records, `digest` is the SHA-256 of a record that was shrunk.
+    `seq` and `prev` chain the closed records, `digest` is the SHA-256 of a record that was shrunk,
+    `uncommitted` names files of the checkout that were used other than committed (20 at most).
     """
 
     deployment_id: str
@@ -89,6 +90,7 @@ class Deployment(Entity, frozen=True, kw_only=True):
     seq: int | None = None
     prev: str | None = None
     digest: str | None = None
+    uncommitted: tuple[str, ...] = ()
 
 
 class Live(Entity, frozen=True, kw_only=True):

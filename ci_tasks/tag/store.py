@@ -163,6 +163,7 @@ class TagStore:
         old: str | None,
         pinned: Sequence[RemoteRef] = (),
         stop: Callable[[], bool] = lambda: False,
+        abandon: Callable[[], bool] | None = None,
     ) -> PushOutcome:
         """Move an environment tag from exactly one object to another; `pinned` refs must not have moved.
 
@@ -170,7 +171,7 @@ class TagStore:
         """
         updates = [RefUpdate(ref=ref_of(tag), new=new, old=old)]
         updates += [RefUpdate(ref=ref.name, new=ref.object_id, old=ref.object_id) for ref in pinned]
-        return self.origin.push_until_known(updates, stop=stop)
+        return self.origin.push_until_known(updates, stop=stop, abandon=abandon)
 
 
 def _content_of(

@@ -30,7 +30,7 @@ def choose(given: str | None, *, checkout: Checkout, grammar: Grammar, listing: 
     Raises UsageError with the list and `line` completed, RefusedError for a folder that is a link.
     """
     if given is not None:
-        return _check(grammar.subproject(given), checkout, grammar, listing)
+        return checked(given, checkout=checkout, grammar=grammar, listing=listing)
     among = known(checkout, grammar, listing)
     here = standing_in(checkout.folder, checkout.root, among)
     if here is not None:
@@ -44,8 +44,9 @@ def choose(given: str | None, *, checkout: Checkout, grammar: Grammar, listing: 
     )
 
 
-def _check(name: str, checkout: Checkout, grammar: Grammar, listing: Listing) -> str:
+def checked(given: str, *, checkout: Checkout, grammar: Grammar, listing: Listing) -> str:
     """A subproject is one that is known, or any real folder; a link out of the tree is neither."""
+    name = grammar.subproject(given)
     folder = checkout.root
     for part in name.split("/") if name else []:
         folder /= part

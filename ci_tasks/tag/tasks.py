@@ -57,12 +57,16 @@ def list_tags(
     from ci_tasks.core.checkout import Checkout
     from ci_tasks.tag.catalogue import current
     from ci_tasks.tag.grammar import Grammar
+    from ci_tasks.tag.listing import Listing
     from ci_tasks.tag.render import tag_table
     from ci_tasks.tag.store import TagStore
+    from ci_tasks.tag.subproject import checked
 
     checkout = Checkout.open()
     grammar = Grammar(checkout.settings.environments)
     store = TagStore(checkout.origin, grammar)
     wanted = grammar.subproject(subproject) if subproject else None
     found = current(store, subproject=wanted, tag_type=TagType[type.name] if type else None)
+    if wanted and not (found.tags or found.foreign):
+        checked(wanted, checkout=checkout, grammar=grammar, listing=Listing((), grammar))
     return Answer(found, lambda: tag_table(found))

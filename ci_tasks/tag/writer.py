@@ -41,6 +41,8 @@ class LedgerWriter:
         self.store = store
         self.tag = tag
         self.identity = identity
+        self.abandon: Callable[[], bool] | None = None
+        """Asked while a push is under way: a yes ends it, with an unknown outcome."""
         self.fact = fact or store.environment(tag)
 
     def update(
@@ -110,6 +112,10 @@ class LedgerWriter:
             )
         return fitting
 
+    def _swap(self, new: str, *, pinned: Sequence[RemoteRef], stop: Callable[[], bool]) -> PushOutcome:
+        old = self.fact.object_id
+        return self.store.swap(self.tag, new, old=old, pinned=pinned, stop=stop, abandon=self.abandon)
+
     def _push(
         self,
         new: str,
@@ -122,7 +128,7 @@ class LedgerWriter:
         while True:
             is_last = not patience()
             try:
-                outcome = self.store.swap(self.tag, new, old=self.fact.object_id, pinned=pinned, stop=stop)
+                outcome = self._swap(new, pinned=pinned, stop=stop)
             except UnavailableError:
                 if is_last and unanswered is not None:
                     return unanswered  # that push may still arrive: it is not known that nothing happened

@@ -52,13 +52,27 @@ TABLE = """
 from ci_tasks.core.console import printable, table
 print(printable(table(("name", "what it is"), [("api", "x" * 100), ("[red]web[/red]", "\\x1b[8mhidden")])))
 """
+CLAIM = "20260101T120000Z-1a2b3c"
+LEDGER = f"""
+from ci_tasks.core.console import printable, table
+rows = [
+    ("{CLAIM}", "2026-01-01 12:00", "Test Person", "not started: eu-west did not succeed"),
+    ("{CLAIM}", "2026-01-01 12:00", "Test", ""),
+]
+print(printable(table(("Deployment", "When (UTC)", "By", "Why"), rows)))
+"""
+UNWRAPPED = [
+    "Deployment               When (UTC)        By           Why",
+    f"{CLAIM}  2026-01-01 12:00  Test Person  not started: eu-west did not succeed",
+    f"{CLAIM}  2026-01-01 12:00  Test",
+]
 
 
 def test_a_table_without_a_terminal_is_one_line_per_row() -> None:
-    rows = [("api", "1.2.0", "x" * 200), ("services/auth", "", "ok"), ("日本", "é", "line\nbreak")]
+    rows = [("api", "1.2.0", "xyz " * 50 + "."), ("services/auth", "", "ok"), ("日本", "é", "line\nbreak")]
     assert console.table(("name", "version", "note"), rows).splitlines() == [
         "name           version  note",
-        f"api            1.2.0    {'x' * 200}",
+        f"api            1.2.0    {'xyz ' * 50}.",
         "services/auth           ok",
         "日本           é        line break",
     ]
@@ -68,13 +82,48 @@ def test_an_empty_table_has_its_head() -> None:
     assert console.table(("a", "b"), []) == "a  b"
 
 
-def test_a_table_on_a_terminal_wraps_and_cuts_nothing() -> None:
-    shown = on_terminal(TABLE, columns=80)
-    assert shown.startswith("\x1b[1mname")
-    assert shown.count("x") == 100
-    assert "[red]web[/red]" in shown
-    assert "\x1b[8m" not in shown
-    assert all(len(line.replace("\x1b[1m", "").replace("\x1b[0m", "")) <= 80 for line in shown.splitlines())
+def test_a_table_on_a_terminal_breaks_no_word() -> None:
+    assert on_terminal(TABLE, columns=80).splitlines() == [
+        "\x1b[1mname            what it is\x1b[0m",
+        f"api             {'x' * 100}",
+        "[red]web[/red]  hidden",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("columns", "lines"),
+    [
+        pytest.param(92, UNWRAPPED, id="a-window-wide-enough"),
+        pytest.param(
+            72,
+            [
+                "Deployment               When (UTC)        By           Why",
+                f"{CLAIM}  2026-01-01 12:00  Test Person  not started:",
+                "                                                        eu-west did not",
+                "                                                        succeed",
+                f"{CLAIM}  2026-01-01 12:00  Test",
+            ],
+            id="prose-wraps-at-its-spaces",
+        ),
+        pytest.param(
+            55,
+            [
+                "Deployment               When (UTC)  By        Why",
+                f"{CLAIM}  2026-01-01  Test      not",
+                "                         12:00       Person    started:",
+                "                                               eu-west",
+                "                                               did not",
+                "                                               succeed",
+                f"{CLAIM}  2026-01-01  Test",
+                "                         12:00",
+            ],
+            id="then-dates-do",
+        ),
+        pytest.param(52, UNWRAPPED, id="then-lines-are-longer-than-the-window"),
+    ],
+)
+def test_what_wraps_on_a_terminal(columns: int, lines: list[str]) -> None:
+    assert on_terminal(LEDGER, columns=columns, more={"NO_COLOR": "1"}).splitlines() == lines
 
 
 def test_text_on_a_terminal_keeps_its_bold_and_nothing_else() -> None:

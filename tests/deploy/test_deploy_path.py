@@ -100,7 +100,7 @@ def test_what_scripts_are_given(site: Site) -> None:
 def test_d0_one_life_of_an_environment(site: Site) -> None:
     first = site.ok("deploy", *STAGING, "--region", "us-east")
     assert "api v1.0.0 is live in staging: us-east" in first
-    assert "There is no tag api/staging yet: a new ledger begins." in first
+    assert "A new ledger begins: there was no tag api/staging." in first
     ledger = site.ledger()
     assert ledger.live() == {"us-east": "v1.0.0"}
     assert ledger.header["settled"] is False
@@ -131,7 +131,7 @@ def test_d0_one_life_of_an_environment(site: Site) -> None:
 
     site.script("true", name="20-ci-smoke")
     changed = site.ok("deploy", *STAGING)
-    assert "Uncommitted changes are used: scripts/deployment/20-ci-smoke.sh." in changed
+    assert "Uncommitted changes: scripts/deployment/20-ci-smoke.sh." in changed
     assert site.repository.recorded()[8:] == ["record hello eu-west", "record hello us-east"]
     assert [status for _, _, status in site.ledger().results()] == ["SUCCESS"] * 6
 
@@ -241,7 +241,7 @@ def test_f37_f42_a_shallow_clone_without_tags_and_branches_deploys(site: Site, t
     git("checkout", "--quiet", "--orphan", "new", cwd=clone)
     answer = site.answer("deploy", *STAGING, "--again", cwd=clone)
     assert answer["deployments"][0]["commits"]["scripts"] is None
-    assert "Uncommitted changes are used: environments/config.yml, " in answer["plan"]["notices"][0]
+    assert "Uncommitted changes: environments/config.yml, " in answer["plan"]["notices"][0]
 
 
 def test_f124_a_repository_without_a_remote_deploys_to_itself(site: Site, tmp_path: Path) -> None:

@@ -245,7 +245,7 @@ def test_a_downgrade_goes_by_semver(known: Facts, live: str, *, is_downgrade: bo
 
 
 def test_notes(known: Facts) -> None:
-    assert plan(known).notices == ["There is no tag api/staging yet: a new ledger begins."]
+    assert plan(known).notices == ["A new ledger begins: there was no tag api/staging."]
     facts = replace(
         known,
         environment=_live(known, "v1.0.0"),
@@ -253,6 +253,9 @@ def test_notes(known: Facts) -> None:
         version=replace(known.version, created_at=None),
     )
     assert plan(facts).notices == [
-        "Uncommitted changes are used: scripts/x.",
+        (
+            "Uncommitted changes: scripts/x. Scripts and rules are used as they stand here, "
+            "values as the version's commit has them."
+        ),
         "api/v1.0.0 bears no date.",
     ]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.conftest import ROOT, program
-from tests.deploy.faulty_remote import holding, hook, once
+from tests.deploy.faulty_remote import from_the, holding, hook, once
 from tests.deploy.running import (
     BOUND,
     GATED,
@@ -334,3 +334,19 @@ def test_what_a_script_leaves_running_is_ended(stage: Stage) -> None:
     assert "deployment/record: left running and ended:" in done.stderr
     assert len(stage.pids()) == 5
     assert not any(is_alive(pid) for pid in stage.pids())
+
+
+def test_f95_sigterm_while_the_remote_does_not_answer(stage: Stage, tmp_path: Path) -> None:
+    """A push that hangs is given up in time: the runner would kill us, and nothing would be told."""
+    site = stage.site
+    entered, release = tmp_path / "entered", tmp_path / "release"
+    site.script("true")
+    hook(site.remote, "pre-receive", from_the(2, tmp_path / "pushes", holding(entered, release)))
+    deployment = stage.start("deploy", *STAGING, "--region", "us-east")
+    until(entered.exists, "the push of the result")
+    deployment.signal(signal.SIGTERM)
+    ended = deployment.end()
+    release.touch()
+    assert ended.code == 143, ended.stderr
+    assert "NOT recorded in api/staging" in ended.stderr
+    assert "deploy.settle --env staging --subproject api --deployment" in ended.report

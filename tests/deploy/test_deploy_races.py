@@ -436,6 +436,21 @@ def test_f111_a_claim_that_arrived_unanswered_and_was_ended(stage: Stage, tmp_pa
     stage.check_chain()
 
 
+def test_f111_a_claim_that_arrived_unanswered_below_another(stage: Stage, tmp_path: Path) -> None:
+    """Somebody deploys to the other region before the claim is pushed again: it is known by its nonce."""
+    site = stage.site
+    died = once(tmp_path / "died", KILL_SERVER)
+    hook(site.remote, "reference-transaction", f'[ "$1" != committed ] || {{ {died}; }}')
+    other = f"{program('inv')} deploy {' '.join([*STAGING, *EAST])}"
+    wrapper = before_push(tmp_path / "wrapper", from_the(2, tmp_path / "pushes", once(tmp_path / "x", other)))
+    stage.go()
+    done = site.run("deploy", *STAGING, *WEST, env=wrapper)
+    assert done.returncode == 0, done.stderr
+    assert stage.statuses() == [("eu-west", "SUCCESS"), ("us-east", "SUCCESS")]
+    assert site.repository.recorded() == ["us-east", "eu-west"]
+    stage.check_chain()
+
+
 def test_f75_the_remote_comes_back_before_the_lease_ends(stage: Stage, tmp_path: Path) -> None:
     site = stage.site
     log, away = tmp_path / "pushes", tmp_path / "away.git"

@@ -185,7 +185,7 @@ TAGS = {
     "F58-no-such-version": Case(
         deploying("--version", "v9.0.0"),
         *(3, "There is no version api/v9.0.0 on the remote.\n  The newest are: v5.0.0, v4.1.0, v4.0.0,"),
-        NEXT.format("v9.0.0"),
+        "inv tag.list --subproject api --type version",
     ),
     "F58-no-version-at-all": Case(
         ("deploy", "--env", "staging", "--subproject", "environments"),
@@ -252,7 +252,7 @@ RULES = {
     "F43-changed-and-protected": Case(
         CANARY,
         *(3, "there are uncommitted changes: api/scripts/lib/x.txt, environments/note.\n  Rule: protected."),
-        "git stash --include-untracked",
+        "git status --short -- scripts environments",
         env={"CI": "true"},
         files={"api/scripts/lib/x.txt": "x\n", "environments/note": "x\n"},
     ),
@@ -296,7 +296,7 @@ RULES = {
         executable=False,
     ),
     "F97-no-such-program": Case(
-        *(deploying(), 2, "asks for '/nowhere/sh', which is not there", "ls -l /nowhere/sh"),
+        *(deploying(), 2, "asks for '/nowhere/sh', which does not exist", f"head -n 1 ./{NEW}"),
         files={NEW: "#!/nowhere/sh\n# Description: x\n"},
     ),
     "F97-no-first-line": Case(

@@ -78,8 +78,8 @@ def test_f91_f90_a_script_that_fails(site: Site) -> None:
         ("eu-west", "SUCCESS"),
     ]
     shown = site.ok("deploy.history", *STAGING).splitlines()
-    assert shown[0].split() == ["When", "(UTC)", "Region", "Version", "Status", "By", "Deployment"]
-    assert [line.split()[4] for line in shown[1:]] == [one["status"] for one in history]
+    assert shown[0].split() == ["Deployment", "Region", "Version", "Status", "By"]
+    assert [line.split()[3] for line in shown[1:]] == [one["status"] for one in history]
 
 
 def test_f90_the_first_deployment_ever_fails_in_its_first_region(site: Site) -> None:
@@ -192,7 +192,7 @@ def test_f62_a_tag_that_was_deleted_by_hand(site: Site) -> None:
     git("update-ref", "-d", "refs/tags/api/staging", cwd=site.remote)
     assert site.answer("deploy.status", *STAGING)["none"] == ["api/staging"]
     again = site.ok("deploy", *STAGING)
-    assert "note: There is no tag api/staging yet: a new ledger begins." in again
+    assert "note: A new ledger begins: there was no tag api/staging." in again
     ledger = site.ledger()
     assert (len(ledger.records), ledger.header["cut"], ledger.header["settled"]) == (2, None, True)
     assert [record["seq"] for record in ledger.records] == [2, 1]
@@ -200,7 +200,7 @@ def test_f62_a_tag_that_was_deleted_by_hand(site: Site) -> None:
 
 
 def test_settle_says_how_it_ended(site: Site) -> None:
-    nothing = site.run("deploy.settle", *STAGING, "--deployment", "x")
+    nothing = site.run("deploy.settle", *STAGING, "--deployment", "20260101T000000Z-000000")
     assert nothing.returncode == 2
     assert "There is no tag api/staging: nothing was recorded so far." in nothing.stderr
     assert "next: inv deploy --env staging --subproject api\n" in nothing.stderr
@@ -230,7 +230,7 @@ def test_settle_says_how_it_ended(site: Site) -> None:
     before = site.remote_state()
     held = site.run("deploy.settle", *STAGING, "--deployment", "20260101T000000Z-aaaaaa")
     assert (held.returncode, site.remote_state()) == (4, before)
-    assert "still holds its claim on api/staging, until 2100-01-01 00:00:00 UTC" in held.stdout
+    assert "still holds its claim on api/staging. Its lease ends at 2100-01-01 00:00:00 UTC" in held.stdout
 
     site.rewrite(lambda ledger: ledger.records[0].update(leaseEnd="2026-01-01T00:00:00Z", region="eu-west"))
     over = site.run("deploy.settle", *STAGING, "--deployment", "20260101T000000Z-aaaaaa")
@@ -317,8 +317,8 @@ def test_unlock(site: Site) -> None:
     "line",
     [
         ("deploy.history", *STAGING),
-        ("deploy.settle", *STAGING, "--deployment", "x"),
-        ("deploy.unlock", *STAGING, "--deployment", "x", "--reason", "y", "--now"),
+        ("deploy.settle", *STAGING, "--deployment", "20260101T000000Z-000000"),
+        ("deploy.unlock", *STAGING, "--deployment", "20260101T000000Z-000000", "--reason", "y", "--now"),
     ],
 )
 def test_f71_no_command_touches_what_it_can_not_read(shared_site: Site, line: tuple[str, ...]) -> None:

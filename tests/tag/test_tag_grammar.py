@@ -108,7 +108,11 @@ def test_the_three_kinds() -> None:
         pytest.param("api/../web", id="F5-in-the-middle"),
         pytest.param("/etc", id="F5-absolute"),
         pytest.param("a//b", id="F5-empty-part"),
-        pytest.param("api/", id="F5-ends-in-slash"),
+        pytest.param("api//", id="F5-ends-in-slashes"),
+        pytest.param("././api", id="F5-here-twice"),
+        pytest.param("./", id="F5-here-with-slash"),
+        pytest.param("./..", id="F5-parent-from-here"),
+        pytest.param("./staging", id="F14-an-environment-from-here"),
         pytest.param(".", id="F5-here"),
         pytest.param(".hidden", id="F11-dot-first"),
         pytest.param("x.lock", id="F11-lock"),
@@ -147,6 +151,21 @@ def test_refused_subprojects(component: str) -> None:
         assert GRAMMAR.read(f"{component}/production") is None
         with pytest.raises(UsageError):
             GRAMMAR.parse(f"{component}/v1.0.0")
+
+
+@pytest.mark.parametrize("text", ["services/auth", "services/auth/", "./services/auth", "./services/auth/"])
+def test_a_subproject_as_a_shell_completes_it(text: str) -> None:
+    assert GRAMMAR.subproject(text) == "services/auth"
+    assert (GRAMMAR.read(f"{text}/v1.0.0") is not None) is (text == "services/auth")
+
+
+@pytest.mark.parametrize("text", ["/etc", "/"])
+def test_f5_an_absolute_path_is_told_what_it_is(text: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        GRAMMAR.subproject(text)
+    assert caught.value.what == (
+        f"{text!r} is not a subproject: a path that starts with / is not inside the repository."
+    )
 
 
 def test_f10_the_lower_case_name_is_suggested() -> None:

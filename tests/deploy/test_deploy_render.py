@@ -1,0 +1,90 @@
+"""The tables of deployments."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from ci_tasks.deploy.render import records_text, status_text
+from ci_tasks.deploy.status import EnvironmentStatus, RegionStatus, StatusAnswer
+from ci_tasks.deploy.unlock import RecordsAnswer
+from ci_tasks.tag.model import Deployment
+from ci_tasks.tag.names import DeploymentKind, DeploymentStatus
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
+
+
+def record(hours: int, status: DeploymentStatus, region: str = "us-east", **fields: Any) -> Deployment:
+    """A record of a claim that began so many hours after noon."""
+    begun = NOON + timedelta(hours=hours)
+    claim = f"{begun:%Y%m%dT%H%M%SZ}-00000{hours}"
+    return Deployment(
+        deployment_id=f"{claim}.{region}",
+        claim_id=claim,
+        version="v1.0.0",
+        subproject="api",
+        environment="staging",
+        region=region,
+        status=status,
+        started_at=begun,
+        completed_at=None if status.is_open else begun,
+        triggered_by="Anna Schmidt",
+        commit_sha="1" * 40,
+        concurrency_group="x",
+        nonce=None,
+        kind=DeploymentKind.DEPLOY,
+        **fields,
+    )
+
+
+def test_the_ledger_is_newest_first_and_open_claims_stand_on_top() -> None:
+    success, failed = DeploymentStatus.SUCCESS, DeploymentStatus.FAILED
+    answer = RecordsAnswer(
+        deployments=[
+            record(1, DeploymentStatus.RUNNING, "eu-west"),
+            record(1, DeploymentStatus.RUNNING),
+            record(2, DeploymentStatus.RUNNING),
+            record(3, failed, ended_by="its lease was over"),
+            record(0, success),
+        ]
+    )
+    assert records_text(answer).splitlines() == [
+        "Deployment               Region   Version  Status   By            Why",
+        "20260101T140000Z-000002  us-east  v1.0.0   RUNNING  Anna Schmidt",
+        "20260101T130000Z-000001  eu-west  v1.0.0   RUNNING  Anna Schmidt",
+        "20260101T130000Z-000001  us-east  v1.0.0   RUNNING  Anna Schmidt",
+        "20260101T150000Z-000003  us-east  v1.0.0   FAILED   Anna Schmidt  its lease was over",
+        "20260101T120000Z-000000  us-east  v1.0.0   SUCCESS  Anna Schmidt",
+    ]
+
+
+def test_the_state_of_a_version_stands_beside_it() -> None:
+    region = RegionStatus(
+        region="us-east",
+        version="v1.0.0",
+        state="stable",
+        commit_sha="1" * 40,
+        since=NOON,
+        triggered_by="Anna Schmidt",
+        deployment_id="x",
+        is_uncertain=True,
+        attempted="v1.1.0",
+    )
+    status = EnvironmentStatus(
+        subproject="api",
+        environment="staging",
+        environment_tag="api/staging",
+        version="v1.0.0",
+        state="stable",
+        is_settled=False,
+        regions=[region],
+        running=[],
+        drift=None,
+        problem=None,
+    )
+    head, row, remark = status_text(StatusAnswer(environments=[status], none=[])).splitlines()
+    assert head == ("Subproject  Environment  Region   Version        Since (UTC)       By            Note")
+    assert row == (
+        "api         staging      us-east  v1.0.0 stable  2026-01-01 12:00  Anna Schmidt  UNCERTAIN"
+    )
+    assert remark.startswith("UNCERTAIN: api/staging us-east")
