@@ -33,7 +33,9 @@ def install(session: nox.Session) -> None:
 def run_tests(session: nox.Session) -> None:
     """Run the suite on every core, with branch coverage as a gate."""
     install(session)
-    arguments = session.posargs or ["--numprocesses=auto", "--cov", "--cov-report=term"]
+    # Many tests wait for processes, so there is work for more of them than there are processors.
+    workers = 2 * (os.cpu_count() or 1)
+    arguments = session.posargs or [f"--numprocesses={workers}", "--cov", "--cov-report=term"]
     session.run("pytest", *arguments)
 
 

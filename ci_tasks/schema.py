@@ -43,7 +43,8 @@ def schema(
 ) -> Answer:
     """Print the JSON Schema of what we write.
 
-    For each entity of the data model, and for what each task prints with --json. Changes nothing.
+    For each entity of the data model, and for what each task prints with
+    --json. Changes nothing.
 
     inv report.schema --name Deployment
     """

@@ -44,7 +44,8 @@ def clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path
         for name in list(os.environ):
             if name == "CI" or name.startswith(FOREIGN):
                 patch.delenv(name)
-        for name in ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR"):
+        # Without compiled modules each of a thousand `inv` would compile all of ours again.
+        for name in ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "PYTHONDONTWRITEBYTECODE"):
             patch.delenv(name, raising=False)
         patch.setenv("HOME", str(home))
         patch.setenv("GIT_CONFIG_GLOBAL", str(identity))

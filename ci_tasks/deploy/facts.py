@@ -18,7 +18,7 @@ from ci_tasks.deploy.ci import current_run, is_ci
 from ci_tasks.deploy.model import Facts, Request, ScriptFact
 from ci_tasks.script.discovery import discover, known_ids
 from ci_tasks.script.mode import decide, script_variable, unheard
-from ci_tasks.script.names import Category
+from ci_tasks.script.names import PIPELINES, Category
 from ci_tasks.tag import subproject as subprojects
 from ci_tasks.tag.grammar import EnvironmentTag, Grammar, VersionTag, parse_version
 from ci_tasks.tag.local import stale_note
@@ -171,7 +171,7 @@ def _refuse_unheard(checkout: Checkout, environ: Mapping[str, str]) -> None:
     """A mistyped CI_..._BEHAVIOR was meant for a rehearsal: it must not become a deployment."""
     places = (None, *all_subprojects(checkout.root, checkout.settings.subprojects))
     ids = [script_id for place in places for script_id in known_ids(checkout.root, place)]
-    lost = unheard(environ, [script_id.partition("/")[2] for script_id in ids])
+    lost = unheard(environ, [script_id.partition("/")[2] for script_id in ids], pipelines=PIPELINES)
     if lost:
         close = nearest(lost[0], [script_variable(script_id.partition("/")[2]) for script_id in ids])
         raise UsageError(

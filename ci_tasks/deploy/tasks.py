@@ -24,9 +24,10 @@ def run(
 ) -> Answer:
     """Deploy a version to an environment.
 
-    Claims the environment in its tag on the remote, lays the version's own commit out in a private folder,
-    runs scripts/deployment/ in order for each region, and records each result in the tag. The tag moves only
-    when every region has the version. Your checkout, branches and tags stay as they are.
+    Claims the environment in its tag on the remote, lays the version's own
+    commit out in a private folder, runs scripts/deployment/ in order for each
+    region, and records each result in the tag. The tag moves only when every
+    region has the version. Your checkout, branches and tags stay as they are.
 
     inv deploy --env staging --subproject api
     """
@@ -59,8 +60,9 @@ def status(
 ) -> Answer:
     """Show what runs where.
 
-    One line per subproject, environment and region: version, state, since when, by whom, and whether somebody
-    is deploying there now or moved the tag by hand. Reads the remote; changes nothing.
+    One line per subproject, environment and region: version, state, since when,
+    by whom, and whether somebody is deploying there now or moved the tag by
+    hand. Reads the remote; changes nothing.
 
     inv deploy.status --env staging
     """
@@ -80,7 +82,8 @@ def history(
 ) -> Answer:
     """Show an environment's ledger.
 
-    Every deployment that its tag still holds, those at work first, then the newest. Changes nothing.
+    Every deployment that its tag still holds, those at work first, then the
+    newest. Changes nothing.
 
     inv deploy.history --env staging --subproject api
     """
@@ -103,9 +106,9 @@ def unlock(
 ) -> Answer:
     """Ask a running deployment to stop.
 
-    Its owner sees it when it next renews its lease (within 3 minutes), ends its scripts and records
-    CANCELLED. With --now the claim is broken at once, and the region counts as uncertain: nobody ends
-    the scripts.
+    Its owner sees it when it next renews its lease (within 3 minutes), ends its
+    scripts and records CANCELLED. With --now the claim is broken at once, and
+    the region counts as uncertain: nobody ends the scripts.
 
     inv deploy.unlock --env staging --deployment 20260101T120000Z-1a2b3c --reason "wrong build"
     """
@@ -133,8 +136,9 @@ def settle(
 ) -> Answer:
     """Find out what became of a deployment.
 
-    For one whose answer was lost (exit code 6): says how it ended, closes it if its lease is long over, and
-    makes sure that a push which never arrived can't arrive later.
+    For one whose answer was lost (exit code 6): says how it ended, closes it if
+    its lease is long over, and makes sure that a push which never arrived can't
+    arrive later.
 
     inv deploy.settle --env staging --deployment 20260101T120000Z-1a2b3c
     """

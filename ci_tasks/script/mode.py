@@ -91,14 +91,19 @@ def _mode(variable: str, value: str) -> Mode:
     )
 
 
-def unheard(environ: Mapping[str, str], script_names: Iterable[str]) -> tuple[str, ...]:
+def unheard(
+    environ: Mapping[str, str], script_names: Iterable[str], *, pipelines: Iterable[str] | None = None
+) -> tuple[str, ...]:
     """Variables that look like a script's mode but that no script and no category listens to.
 
-    Pipelines have open names, so any `CI_TEST_…_<SCRIPT>_BEHAVIOR` counts as heard.
+    `pipelines` are all that there are; without them any `CI_TEST_…_<SCRIPT>_BEHAVIOR` counts as heard.
     """
     words = [_word(name.removeprefix(NAME_PREFIX)) for name in script_names]
     heard = {category_variable(category) for category in Category} | {script_variable(n) for n in words}
     ends = tuple(f"_{word}_BEHAVIOR" for word in words)
+    if pipelines is not None:
+        heard |= {pipeline_variable(word, pipeline) for word in words for pipeline in pipelines}
+        ends = ()
     return tuple(
         sorted(
             name

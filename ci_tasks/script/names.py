@@ -33,6 +33,10 @@ class Category(Enum):
         raise bad_choice("script category", text, [category.folder for category in cls])
 
 
+PIPELINES = ("pre-release", "release", "post-release", "maintenance", "self-healing")
+"""The names that `CI_TEST_<PIPELINE>_<SCRIPT>_BEHAVIOR` may carry."""
+
+
 class Mode(Enum):
     """What happens when it is a script's turn."""
 

@@ -17,8 +17,9 @@ def create(
 ) -> Answer:
     """Create a version: an annotated, immutable tag.
 
-    It is pushed to the remote and to nowhere else: your local tags stay as they are. The same version on
-    the same commit is no error and changes nothing; on another commit it is a conflict.
+    It is pushed to the remote and to nowhere else: your local tags stay as they
+    are. The same version on the same commit is no error and changes nothing; on
+    another commit it is a conflict.
 
     inv tag.create --subproject api --version v1.2.3
     """
@@ -49,15 +50,15 @@ def list_tags(
 ) -> Answer:
     """Show the tags on the remote.
 
-    Environments first, then versions, newest first in SemVer's order, each with its states. Tags that are
-    none of ours are named, and left alone. Reads the remote; changes nothing.
+    Environments first, then versions, newest first in SemVer's order, each with
+    its states. Tags that are none of ours are named, and left alone. Reads the
+    remote; changes nothing.
 
     inv tag.list --subproject api --type version
     """
     from ci_tasks.core.checkout import Checkout
     from ci_tasks.tag.catalogue import current
     from ci_tasks.tag.grammar import Grammar
-    from ci_tasks.tag.listing import Listing
     from ci_tasks.tag.render import tag_table
     from ci_tasks.tag.store import TagStore
     from ci_tasks.tag.subproject import checked
@@ -66,7 +67,8 @@ def list_tags(
     grammar = Grammar(checkout.settings.environments)
     store = TagStore(checkout.origin, grammar)
     wanted = grammar.subproject(subproject) if subproject else None
-    found = current(store, subproject=wanted, tag_type=TagType[type.name] if type else None)
+    kind = TagType[type.name] if type else None
+    found = current(store, subproject=wanted, tag_type=kind)
     if wanted and not (found.tags or found.foreign):
-        checked(wanted, checkout=checkout, grammar=grammar, listing=Listing((), grammar))
-    return Answer(found, lambda: tag_table(found))
+        checked(wanted, checkout=checkout, grammar=grammar, listing=store.listing())
+    return Answer(found, lambda: tag_table(found, subproject=wanted, tag_type=kind))

@@ -121,7 +121,7 @@ def test_show(root: Path, inv: Run) -> None:
     assert lines(done.stdout) == [
         "staging, the root project",
         "",
-        "key value",
+        "Key Value",
         "limits.cpu 1",
         "limits.memory 2",
         "name shop",
@@ -226,7 +226,7 @@ def test_the_first_run(root: Path, inv: Run, line: str) -> None:
 def test_check(root: Path, inv: Run) -> None:
     write(root, FILES)
     done = inv("env.check")
-    assert (done.returncode, done.stdout) == (0, "5 configuration files, no problem.\n")
+    assert (done.returncode, done.stdout) == (0, "5 configuration files checked, no problems\n")
     write(
         root,
         {
@@ -244,8 +244,7 @@ def test_check(root: Path, inv: Run) -> None:
         "environments/sandbox/",
         "environments/staging/config.yml:2:9",
         "services/auth/environments/staging/eu/config.yml:1",
-        "",
-        "4 problems.",
+        "6 configuration files checked, 4 problems",
     ]
     found = inv("env.check", "--json")
     assert found.returncode == 2

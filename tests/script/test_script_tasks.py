@@ -52,10 +52,10 @@ def test_list_shows_all_scripts_in_their_order(inv: Inv, checkout: Path) -> None
     done = inv("script.list", cwd=checkout)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [
-        "SCRIPT            NN  PATH                                  DESCRIPTION",
-        "deployment/push   10  scripts/deployment/10-ci-push.sh      pushes",
-        "deployment/smoke  20  scripts/deployment/20-ci-smoke.sh     asks the service",
-        "deployment/push   30  api/scripts/deployment/30-ci-push.sh  pushes api",
+        "Script            Order  Path                                  Description",
+        "deployment/push   10     scripts/deployment/10-ci-push.sh      pushes",
+        "deployment/smoke  20     scripts/deployment/20-ci-smoke.sh     asks the service",
+        "deployment/push   30     api/scripts/deployment/30-ci-push.sh  pushes api",
     ]
 
 
@@ -252,7 +252,7 @@ def test_a_signal_ends_the_script_and_all_it_started(
 def test_check_finds_nothing_wrong_with_good_scripts(inv: Inv, checkout: Path) -> None:
     done = inv("script.check", cwd=checkout)
     assert done.returncode == 0, done.stdout
-    assert done.stdout == "3 scripts checked, 0 problems\n"
+    assert done.stdout == "3 scripts checked, no problems\n"
 
 
 def test_check_lists_all_with_file_and_line(inv: Inv, checkout: Path, write: WriteScript) -> None:
