@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ci_tasks.core.command_line import typed
-from ci_tasks.core.errors import CiTasksError, ConflictError, UnavailableError, UnknownOutcomeError
+from ci_tasks.core.errors import CiTasksError, UnavailableError, UnknownOutcomeError
+from ci_tasks.deploy.claim import ClaimLostError, StopAskedError, held_error, lost_error
 from ci_tasks.deploy.model import options
 from ci_tasks.tag import ledger as ledgers
 from ci_tasks.tag.annotation import UnreadableLedgerError
@@ -31,24 +32,11 @@ if TYPE_CHECKING:
     from ci_tasks.core.git import Identity
     from ci_tasks.core.origin import RemoteRef
     from ci_tasks.core.process import StopRequest
-    from ci_tasks.tag.grammar import EnvironmentTag
     from ci_tasks.tag.model import Deployment
     from ci_tasks.tag.store import EnvironmentFact, TagStore
 
 LAST_TRY = 5.0
 """Seconds before the end of the lease after which a result is not pushed again."""
-
-
-class ClaimHeldError(ConflictError):
-    """Somebody else's deployment is running there."""
-
-
-class ClaimLostError(ConflictError):
-    """Our claim was broken or taken over while we worked: nothing more may be written."""
-
-
-class StopAskedError(ClaimLostError):
-    """Somebody asked us to stop (`deploy.unlock`); the claim is still ours to settle."""
 
 
 class Lease:
@@ -108,7 +96,9 @@ class Lease:
             if state is not None and self._ours(state):
                 return state
             if state is not None and any(record.nonce == self.nonce for record in state.closed):
-                raise self._lost(state, next(iter(self.records)))  # it arrived, and was ended at once
+                raise lost_error(
+                    self.tag, state, next(iter(self.records))
+                )  # it arrived, and was ended at once
             now = utc_now()
             base = self._close_finished(base, now)
             self._refuse_held(base)
@@ -303,13 +293,6 @@ class Lease:
         error.next_step = self._later
         return error
 
-    def _lost(self, state: ledgers.Ledger | None, deployment_id: str) -> ClaimLostError:
-        return ClaimLostError(
-            f"The claim {deployment_id} is gone: {_what_ended(state, deployment_id)}.",
-            unchanged=f"{self.tag} was not moved.",
-            next_step=typed(f"deploy.status {options(self.tag)}"),
-        )
-
     def _ours(self, state: ledgers.Ledger) -> bool:
         return any(record.nonce == self.nonce for record in state.open)
 
@@ -320,7 +303,7 @@ class Lease:
         for deployment_id in [only] if only else list(self.records):
             record = found.get(deployment_id)
             if record is None or record.nonce != self.nonce or record.status is not DeploymentStatus.RUNNING:
-                raise self._lost(state, deployment_id)
+                raise lost_error(self.tag, state, deployment_id)
             mine.append(record)
         return mine
 
@@ -335,48 +318,4 @@ def _is_closed_as(
     return any(
         record.deployment_id == deployment_id and record.nonce == nonce and record.status is status
         for record in (state.closed if state else ())
-    )
-
-
-def _what_ended(state: ledgers.Ledger | None, deployment_id: str) -> str:
-    if state is None:
-        return "the environment tag was deleted"
-    for record in state.closed:
-        if record.deployment_id == deployment_id:
-            return f"it was closed as {record.status.value}, {record.ended_by or 'nobody said why'}"
-    return "the ledger does not hold it any more"
-
-
-def lease_line(record: Deployment) -> str:
-    """Until when a running record holds, as a sentence; one without a lease never ends by itself."""
-    if record.lease_end is None:
-        return "It has no lease."
-    if record.lease_end > utc_now():
-        return f"Its lease ends at {record.lease_end:%Y-%m-%d %H:%M:%S} UTC unless it is renewed."
-    over = record.lease_end + ledgers.TAKEOVER_GRACE
-    return (
-        f"Its lease ended at {record.lease_end:%Y-%m-%d %H:%M:%S} UTC without being renewed: "
-        f"it can be taken over from {over:%H:%M:%S} UTC."
-    )
-
-
-def held_error(tag: EnvironmentTag, record: Deployment, *, retry: str) -> ClaimHeldError:
-    """The error that names who holds a claim, until when, and what to type; `retry` is our own line."""
-    where = f" in {record.region}" if record.region else ""
-    details = [f"Deployment {record.deployment_id} of {record.version}{where}, by {record.triggered_by}."]
-    if record.run is not None:
-        details.append(
-            f"CI run {record.run.url or record.run.id}, job {record.run.job}, attempt {record.run.attempt}."
-        )
-    if record.lease_end is not None:
-        details.append(lease_line(record))
-    details.append(
-        "Try again when it is done, or ask it to stop: "
-        + typed(f'deploy.unlock {options(tag)} --deployment {record.deployment_id} --reason "why"')
-    )
-    return ClaimHeldError(
-        f"{tag} is being deployed to{where}: somebody else holds the claim.",
-        unchanged="Nothing was changed and no script was run.",
-        next_step=retry,
-        details=details,
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ci_tasks.core.command_line import typed
 from ci_tasks.core.entity import Entity
 from ci_tasks.core.errors import ExitCode, UsageError
-from ci_tasks.deploy.lease import lease_line
+from ci_tasks.deploy.claim import lease_line
 from ci_tasks.deploy.model import options
 from ci_tasks.tag import ledger as ledgers
 from ci_tasks.tag.clock import utc_now
