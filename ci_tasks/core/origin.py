@@ -207,23 +207,17 @@ class OwnOrigin(Origin):
 
 
 def parse_listing(output: bytes, patterns: Sequence[str]) -> tuple[RemoteRef, ...]:
-    """Lines of "<id> TAB <full name>", a tag's peeled id after it; filtered by full name or prefix."""
+    """Lines of "<id> TAB <full name>", a tag's peeled id in one of its own; filtered by name or prefix."""
     exact = {name for name in patterns if not name.endswith("/")}
     prefixes = tuple(name for name in patterns if name.endswith("/"))
-    found = []
-    held, held_id, peeled = "", "", ""
-    for line in output.decode("utf-8", "surrogateescape").split("\n"):
-        object_id, _, name = line.partition("\t")
-        if name.endswith(PEELED):
-            if name[:-3] == held:
-                peeled = object_id
-            continue
-        if held:
-            found.append(RemoteRef(held, held_id, peeled or None))
-        wanted = name.startswith(prefixes) or name in exact
-        held, held_id, peeled = (name if wanted else ""), object_id, ""
-    # The output ends in a line end, so the last line is empty and has let go of the last ref.
-    return tuple(found)
+    lines = output.decode("utf-8", "surrogateescape").split("\n")
+    rows = [line.split("\t", 1) for line in lines if line]
+    peeled = {name[: -len(PEELED)]: object_id for object_id, name in rows if name.endswith(PEELED)}
+    return tuple(
+        RemoteRef(name, object_id, peeled.get(name) or None)
+        for object_id, name in rows
+        if (name.startswith(prefixes) or name in exact) and not name.endswith(PEELED)
+    )
 
 
 def names_of(refs: Sequence[RemoteRef]) -> str:

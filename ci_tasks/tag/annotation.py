@@ -154,7 +154,16 @@ def _records(documents: list[str], *, is_summary: bool) -> Iterator[Deployment]:
 
 
 def _header_of(document: str, name: str) -> Header:
-    schema = _any_form.decode(document).schema
+    try:
+        header = _header.decode(document)
+    except msgspec.ValidationError:
+        _refuse_other_form(_any_form.decode(document).schema, name)  # a newer form may have other fields
+        raise
+    _refuse_other_form(header.schema, name)
+    return header
+
+
+def _refuse_other_form(schema: int, name: str) -> None:
     if schema > SCHEMA:
         raise UnreadableLedgerError(
             f"The ledger in {name} was written by a newer ci-tasks (form {schema}, this one knows {SCHEMA}).",
@@ -163,7 +172,6 @@ def _header_of(document: str, name: str) -> Header:
         )
     if schema < SCHEMA:
         raise msgspec.ValidationError(f"there is no form {schema}")
-    return _header.decode(document)
 
 
 def _cause(error: Exception) -> str:

@@ -22,7 +22,10 @@ class Listing:
     """One reading of the remote's tags, sorted by what their names say."""
 
     def __init__(self, refs: Iterable[RemoteRef], grammar: Grammar) -> None:
-        self.refs: dict[str, RemoteRef] = {_readable(ref.name[len(TAGS) :]): ref for ref in refs}
+        start = len(TAGS)
+        self.refs: dict[str, RemoteRef] = {
+            ref.name[start:] if ref.name.isascii() else _readable(ref.name[start:]): ref for ref in refs
+        }
         self.grammar = grammar
 
     def tags(self) -> list[tuple[Tag, RemoteRef]]:
