@@ -107,6 +107,8 @@ def _reports(value: object) -> str:
     parts = path.split("/")
     if not all(_FOLDER.fullmatch(part) for part in parts) or {".", "..", ".git"} & set(parts):
         raise FieldError("a folder inside the repository is expected, such as build/reports")
+    if {"scripts", "environments"} & set(parts):
+        raise FieldError("a folder of its own is expected: scripts/ and environments/ are read")
     return path
 
 

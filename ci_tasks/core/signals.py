@@ -80,6 +80,19 @@ def _handled(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]
 
 
 @contextmanager
+def _not_suspended() -> Iterator[None]:
+    """Ctrl-Z has no effect: whoever stands still can't renew what he holds, and his scripts would go on."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    old = signal.signal(signal.SIGTSTP, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTSTP, old or signal.SIG_DFL)
+
+
+@contextmanager
 def raising() -> Iterator[None]:
     """Raise CancelledError or TerminatedError in the main thread at the first signal."""
 
@@ -114,7 +127,7 @@ def deferred(*on_signal: Callable[[int], None]) -> Iterator[Interruption]:
     watcher = threading.Thread(target=watch, name="signals", daemon=True)
     watcher.start()
     try:
-        with _handled(handler):
+        with _handled(handler), _not_suspended():
             yield interruption
     finally:
         os.close(writer)

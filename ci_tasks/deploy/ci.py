@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from ci_tasks.tag.model import Run
@@ -9,7 +10,13 @@ from ci_tasks.tag.model import Run
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+_NUMBER = re.compile(r"[0-9]{1,9}")
 _FALSE = frozenset({"", "0", "false", "no", "off"})
+
+
+def readable(text: str) -> str:
+    """Text that can be written down: bytes of the environment that are not UTF-8 become question marks."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def is_ci(environ: Mapping[str, str]) -> bool:
@@ -19,6 +26,7 @@ def is_ci(environ: Mapping[str, str]) -> bool:
 
 def current_run(environ: Mapping[str, str]) -> Run | None:
     """The GitHub Actions run around us, from its default variables; None elsewhere."""
+    environ = {name: readable(value) for name, value in environ.items() if name.startswith("GITHUB_")}
     run_id = environ.get("GITHUB_RUN_ID", "")
     if not run_id:
         return None
@@ -27,7 +35,7 @@ def current_run(environ: Mapping[str, str]) -> Run | None:
     return Run(
         id=run_id,
         job=environ.get("GITHUB_JOB", ""),
-        attempt=int(attempt) if attempt.isdecimal() else 1,
+        attempt=int(attempt) if _NUMBER.fullmatch(attempt) else 1,
         repository=repository,
         url=f"{server}/{repository}/actions/runs/{run_id}" if server and repository else None,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from ci_tasks.core.command_line import typed
@@ -52,7 +53,7 @@ def held_error(tag: EnvironmentTag, record: Deployment, *, retry: str) -> ClaimH
         details.append(lease_line(record))
     details.append(
         "Try again when it is done, or ask it to stop: "
-        + typed(f'deploy.unlock {options(tag)} --deployment {record.deployment_id} --reason "why"')
+        + typed(f'deploy.unlock {options(tag)} --deployment {quote(record.deployment_id)} --reason "why"')
     )
     return ClaimHeldError(
         f"{tag} is being deployed to{where}: somebody else holds the claim.",

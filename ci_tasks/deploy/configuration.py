@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from typing import TYPE_CHECKING
 
 from ci_tasks.core.errors import RefusedError, UsageError
@@ -32,17 +33,24 @@ def files_of_checkout(checkout: Checkout, subproject: str) -> dict[str, bytes]:
     return gather(checkout.root, (subproject,))
 
 
-def uncommitted(checkout: Checkout, head: str | None, used: Mapping[str, bytes]) -> tuple[str, ...]:
-    """Which of the files that are used differ from their committed bytes, or are not committed at all.
+def uncommitted(
+    checkout: Checkout, subproject: str, head: str | None, used: Mapping[str, bytes]
+) -> tuple[str, ...]:
+    """Which of the files that are used differ from their committed bytes, or would be used if they were here.
 
-    `git status` alone does not tell: it leaves out what is ignored, or marked as assumed unchanged.
+    `git status` alone does not tell: it leaves out what is ignored, sparse, or marked as assumed unchanged.
     """
+    homes = dict.fromkeys(("", f"{subproject}/" if subproject else ""))
     committed: dict[str, str] = {}
-    if head is not None and used:
+    if head is not None:
         database = ObjectDatabase(checkout.repository.git_dir, at=checkout.root)
-        committed = {entry.path: entry.object_id for entry in database.files(head, list(used))}
+        folders = [f"{home}{folder}" for home in homes for folder in ("environments", "scripts/deployment")]
+        committed = {entry.path: entry.object_id for entry in database.files(head, folders)}
     name = checkout.repository.object_format
-    return tuple(path for path, data in used.items() if committed.get(path) != _blob_id(data, name))
+    changed = [path for path, data in used.items() if committed.get(path) != _blob_id(data, name)]
+    # A sparse checkout, or a file that git was told to assume unchanged, takes rules and scripts away unseen.
+    missing = [path for path in committed if not os.path.lexists(checkout.root / path)]
+    return (*changed, *missing)
 
 
 def _blob_id(data: bytes, object_format: str) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ci_tasks.core import console
 from ci_tasks.core.child_environment import check_first_line, child_environment
+from ci_tasks.core.command_line import typed
 from ci_tasks.core.entity import Entity
-from ci_tasks.core.errors import CiTasksError, ConflictError, ExitCode, RefusedError
+from ci_tasks.core.errors import CiTasksError, ConflictError, ExitCode, RefusedError, UsageError
 from ci_tasks.core.redact import Redactor, secrets_in
 from ci_tasks.deploy import conclude, facts, source
 from ci_tasks.deploy.model import Plan, Request, line_of
@@ -18,6 +20,7 @@ from ci_tasks.deploy.run import Course, carry_out, exit_code, rehearse
 from ci_tasks.report.model import redacted
 from ci_tasks.script.names import Mode
 from ci_tasks.script.runner import require_startable
+from ci_tasks.script.timelimit import time_limit
 from ci_tasks.tag import ledger as ledgers
 from ci_tasks.tag.model import Deployment
 from ci_tasks.tag.writer import LedgerWriter
@@ -29,6 +32,9 @@ if TYPE_CHECKING:
     from ci_tasks.deploy.conclude import Conclusion
     from ci_tasks.deploy.facts import Reading
     from ci_tasks.tag.ledger import Ledger
+
+
+LONGEST_VARIABLE = 128 * 1024
 
 
 class DeploymentAnswer(Entity, frozen=True, kw_only=True):
@@ -157,6 +163,19 @@ def _require_startable(checkout: Checkout, reading: Reading, made: Plan) -> None
             if planned.mode == Mode.EXECUTE.value:
                 require_startable(fact.script, checkout.root, environment)
                 check_first_line(f"./{fact.script.script_path}", cwd=checkout.root, env=environment)
+                time_limit(fact.script, planned.timeout, os.environ)
+        _refuse_long(environment)
+
+
+def _refuse_long(environment: Mapping[str, str]) -> None:
+    """The system starts no program with a variable of 128 KiB or more (execve(2), MAX_ARG_STRLEN)."""
+    for name, value in environment.items():
+        if len(name) + len(os.fsencode(value)) + 2 > LONGEST_VARIABLE:
+            raise UsageError(
+                f"The variable {name} is longer than 128 KiB: no program can be started with it.",
+                unchanged="Nothing was changed and no script was run.",
+                next_step=typed("env.check"),
+            )
 
 
 def _refuse(made: Plan) -> None:

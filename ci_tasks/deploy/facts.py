@@ -192,7 +192,7 @@ def _changed_paths(
 ) -> tuple[str, ...]:
     """What is not as committed: all that git sees in the pipeline's folders, and what is used in any case."""
     seen = checkout.repository.changed_paths(_pipeline_folders(subproject))
-    return tuple(sorted({*seen, *configuration.uncommitted(checkout, head, used)}))
+    return tuple(sorted({*seen, *configuration.uncommitted(checkout, subproject, head, used)}))
 
 
 def _inputs(files: Mapping[str, bytes]) -> str:

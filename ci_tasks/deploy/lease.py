@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ci_tasks.core.command_line import typed
-from ci_tasks.core.errors import CiTasksError, UnavailableError, UnknownOutcomeError
+from ci_tasks.core.errors import CiTasksError, ConflictError, UnavailableError, UnknownOutcomeError
 from ci_tasks.deploy.claim import ClaimLostError, StopAskedError, held_error, lost_error
 from ci_tasks.deploy.model import options
 from ci_tasks.tag import ledger as ledgers
 from ci_tasks.tag.annotation import UnreadableLedgerError
 from ci_tasks.tag.clock import utc_now
+from ci_tasks.tag.model import region_key
 from ci_tasks.tag.names import DeploymentStatus
 from ci_tasks.tag.writer import LedgerWriter
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from ci_tasks.core.git import Identity
     from ci_tasks.core.origin import RemoteRef
     from ci_tasks.core.process import StopRequest
-    from ci_tasks.tag.model import Deployment
+    from ci_tasks.tag.model import Deployment, Live
     from ci_tasks.tag.store import EnvironmentFact, TagStore
 
 LAST_TRY = 5.0
@@ -52,6 +53,7 @@ class Lease:
         identity: Identity,
         retry: str,
         abandon: Callable[[], bool],
+        hurry: Callable[[], bool],
     ) -> None:
         self.tag = fact.tag
         self.seconds = seconds
@@ -60,7 +62,10 @@ class Lease:
         self.nonce = records[0].nonce
         self.claim_id = records[0].claim_id
         self._writer = LedgerWriter(store, fact.tag, identity=identity, fact=fact)
-        self._writer.abandon = abandon
+        self._abandon, self._hurry = abandon, hurry
+        self._planned_live = {
+            key: _live_in(fact.ledger, key) for key in (region_key(record.region) for record in records)
+        }
         self.trouble: CiTasksError | None = None
         """Why the scripts had to be stopped, where the claim was the reason."""
         self._not_renewed: CiTasksError | None = None
@@ -96,12 +101,12 @@ class Lease:
             if state is not None and self._ours(state):
                 return state
             if state is not None and any(record.nonce == self.nonce for record in state.closed):
-                raise lost_error(
-                    self.tag, state, next(iter(self.records))
-                )  # it arrived, and was ended at once
+                # It arrived, and was ended at once.
+                raise lost_error(self.tag, state, next(iter(self.records)))
             now = utc_now()
             base = self._close_finished(base, now)
             self._refuse_held(base)
+            self._refuse_changed(state)
             end = now + timedelta(seconds=self.seconds)
             fresh = tuple(_with_lease(record, end) for record in self.records.values())
             return ledgers.claim(base, fresh, regions=regions)
@@ -149,6 +154,22 @@ class Lease:
             return
         raise held_error(self.tag, held[0], retry=self.retry)
 
+    def _refuse_changed(self, state: ledgers.Ledger | None) -> None:
+        """The plan was made for what was live then: after a lost race it may be a downgrade."""
+        same = {key: _live_in(state, key) for key in self._planned_live} == self._planned_live
+        if same and self._writer.fact.drift is None:
+            return
+        raise ConflictError(
+            f"{self.tag} changed while this deployment was being prepared: its plan does not hold any more.",
+            unchanged="Nothing was changed and no script was run.",
+            next_step=self.retry,
+        )
+
+    def start_anew_if_late(self) -> None:
+        """Renew at once where the claim's push has used up much of the lease: scripts need time to work."""
+        if self._expires - clock() < self.seconds * 2 / 3:
+            self.renew()
+
     @contextmanager
     def renewed(self, stop: StopRequest) -> Iterator[None]:
         """Renew in the background; ask `stop` to end the scripts when the claim is lost or about to be."""
@@ -182,8 +203,8 @@ class Lease:
     def _watch_until(self, done: threading.Event, stop: StopRequest) -> None:
         """End the scripts in time, also while a push hangs or waits for another one's end."""
         margin = min(60.0, self.seconds * 0.2)
-        while not done.wait(max(0.05, self._expires - margin - time.monotonic())):
-            if time.monotonic() >= self._expires - margin:
+        while not done.wait(max(0.05, self._expires - margin - clock())):
+            if clock() >= self._expires - margin:
                 error = self._not_renewed or UnavailableError("The remote has not answered.")
                 what = f"The claim {self.claim_id} could not be renewed in time: its scripts were stopped."
                 self._give_up(self._explained(error, what), stop)
@@ -208,7 +229,7 @@ class Lease:
             assert state is not None  # noqa: S101 - _still_running raises for None
             return self._extend(state)
 
-        self._update(extended, what=f"renew the claim on {self.tag}", stop=stop)
+        self._update(extended, what=f"renew the claim on {self.tag}", stop=stop, abandon=self._hurry)
 
     def _extend(self, state: ledgers.Ledger, *, except_for: Container[str] = ()) -> ledgers.Ledger:
         """Every push of ours renews the records that we keep, so that the clock may start anew."""
@@ -265,10 +286,12 @@ class Lease:
         pinned: Sequence[RemoteRef] = (),
         stop: Callable[[], bool] = lambda: False,
         patient: bool = False,
+        abandon: Callable[[], bool] | None = None,
     ) -> None:
         """One change of the ledger; every one of them starts the lease anew."""
         with self._lock:
-            began = time.monotonic()
+            self._writer.abandon = abandon or self._abandon
+            began = clock()
             self._writer.update(
                 step,
                 what=what,
@@ -276,7 +299,7 @@ class Lease:
                 retry=self.retry,
                 pinned=pinned,
                 stop=stop,
-                patience=lambda: patient and not stop() and time.monotonic() < self._expires - LAST_TRY,
+                patience=lambda: patient and not stop() and clock() < self._expires - LAST_TRY,
             )
             self._expires = began + self.seconds
 
@@ -306,6 +329,15 @@ class Lease:
                 raise lost_error(self.tag, state, deployment_id)
             mine.append(record)
         return mine
+
+
+def clock() -> float:
+    """Seconds that go on while the machine sleeps, as those of a lease do for everybody else."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+
+
+def _live_in(state: ledgers.Ledger | None, key: str) -> Live | None:
+    return state.header.live.get(key) if state else None
 
 
 def _with_lease(record: Deployment, end: datetime) -> Deployment:

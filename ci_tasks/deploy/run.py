@@ -12,13 +12,16 @@ from datetime import datetime  # noqa: TC003 - a field's type, kept for readers 
 from typing import TYPE_CHECKING
 
 from ci_tasks.core import signals
-from ci_tasks.core.errors import CiTasksError, ExitCode
+from ci_tasks.core.errors import CiTasksError, ExitCode, RefusedError
 from ci_tasks.core.process import StopRequest
+from ci_tasks.deploy.ci import readable
 from ci_tasks.deploy.lease import Lease
 from ci_tasks.deploy.region import RegionRun, run_scripts
 from ci_tasks.tag.clock import utc_now
+from ci_tasks.tag.grammar import StateTag, ref_of
+from ci_tasks.tag.listing import Listing
 from ci_tasks.tag.model import Commits, Deployment
-from ci_tasks.tag.names import DeploymentKind, DeploymentStatus
+from ci_tasks.tag.names import DeploymentKind, DeploymentStatus, VersionState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -103,7 +106,7 @@ def carry_out(checkout: Checkout, reading: Reading, plan: Plan, stage: Stage, *,
     facts = reading.facts
     identity = checkout.repository.identity()
     course = Course(plan=plan, started_at=utc_now())
-    triggered_by = os.environ.get("GITHUB_ACTOR") or identity.name
+    triggered_by = readable(os.environ.get("GITHUB_ACTOR", "")) or identity.name
     records = new_records(facts, plan, triggered_by=triggered_by, now=course.started_at)
     course.claim_id = records[0].claim_id
     winding_down = _WindingDown()
@@ -115,6 +118,7 @@ def carry_out(checkout: Checkout, reading: Reading, plan: Plan, stage: Stage, *,
         identity=identity,
         retry=retry,
         abandon=winding_down.is_over,
+        hurry=winding_down.has_begun,
     )
     stop = StopRequest()
     with signals.deferred(_asks(stop)) as interruption:
@@ -128,6 +132,9 @@ def carry_out(checkout: Checkout, reading: Reading, plan: Plan, stage: Stage, *,
             stop=lambda: interruption.signal is not None,
         )
         crew = _Crew(lease, stage, plan, stop, winding_down)
+        crew.error = _late_refusal(reading, lease)
+        if crew.error is not None:
+            stop.request(crew.error.what)
         with lease.renewed(stop):
             crew.work(records)
     course.regions = crew.runs
@@ -135,6 +142,26 @@ def carry_out(checkout: Checkout, reading: Reading, plan: Plan, stage: Stage, *,
     found = (interruption.error, lease.trouble, crew.error)
     course.errors = list(dict.fromkeys(error for error in found if error is not None))
     return course
+
+
+def _late_refusal(reading: Reading, lease: Lease) -> CiTasksError | None:
+    """What speaks against the first script, now that the claim is made: the version's state, the time."""
+    tag, known = reading.facts.version.tag, reading.facts.states
+    names = [
+        ref_of(StateTag(subproject=tag.subproject, version=tag.version, state=state))
+        for state in VersionState
+    ]
+    try:
+        for state in Listing(reading.store.origin.refs(*names), reading.store.grammar).states(tag):
+            if state.is_bad and state not in known:
+                return RefusedError(
+                    f"{tag} was marked {state.value} while the deployment was being prepared.",
+                    unchanged="No script was run.",
+                )
+        lease.start_anew_if_late()
+    except CiTasksError as error:
+        return error
+    return None
 
 
 def _asks(stop: StopRequest) -> Callable[[int], None]:
@@ -153,6 +180,10 @@ class _WindingDown:
     def begin(self, _count: int) -> None:
         """Note when the first signal came."""
         self._told_at = self._told_at or time.monotonic()
+
+    def has_begun(self) -> bool:
+        """True from the first signal on."""
+        return self._told_at is not None
 
     def is_over(self) -> bool:
         """True once the time to record anything is used up; never without a signal."""

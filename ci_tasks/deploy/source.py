@@ -6,6 +6,7 @@ the tree, submodules and Git LFS pointers are refused.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -101,11 +102,14 @@ def _remove_leftovers(home: Path) -> None:
 
 def _remove(folder: Path) -> None:
     """Remove a tree whose folders a script may have made read-only."""
+    with contextlib.suppress(OSError):
+        folder.chmod(0o700)
     for path, names, _ in os.walk(folder):
         for name in names:
             inner = Path(path, name)
             if not inner.is_symlink():
-                inner.chmod(0o700)
+                with contextlib.suppress(OSError):  # another user's, as a container leaves them
+                    inner.chmod(0o700)
     shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -16,8 +16,12 @@ if TYPE_CHECKING:
 LONGEST_TIMEOUT = 6 * 3600.0  # seconds; a hosted CI job ends then anyway
 _BRANCH = re.compile(r"[A-Za-z0-9*][A-Za-z0-9._/*+@#-]{0,199}", re.ASCII)
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]{0,99}", re.ASCII)
-_OUR_VARIABLES = ("DEPLOYMENT_", "CI_TASKS_", "GIT_", "LD_", "DYLD_")
-_SHELL_VARIABLES = frozenset({"PATH", "HOME", "SHELL", "IFS", "BASH_ENV", "ENV"})
+_OUR_VARIABLES = ("DEPLOYMENT_", "CI_TASKS_", "GIT_", "LD_", "DYLD_", "GITHUB_", "RUNNER_", "PYTHON", "PERL5")
+# They steer the shell or the interpreter, and so what a script of the checkout does: the version must not.
+_SHELL_VARIABLES = frozenset(
+    "PATH HOME SHELL IFS BASH_ENV ENV SHELLOPTS BASHOPTS PS4 CDPATH TMPDIR NODE_OPTIONS RUBYOPT RUBYLIB "
+    "JAVA_TOOL_OPTIONS CI CI_DRY_RUN".split()
+)
 _PROVIDER = re.compile(r"[a-z][a-z0-9-]{0,39}", re.ASCII)
 _LONGEST_LOCATION = 100
 # Keys that would promise a rule, and that no part of this version keeps.
