@@ -19,8 +19,8 @@ _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]{0,99}", re.ASCII)
 _OUR_VARIABLES = ("DEPLOYMENT_", "CI_TASKS_", "GIT_", "LD_", "DYLD_", "GITHUB_", "RUNNER_", "PYTHON", "PERL5")
 # They steer the shell or the interpreter, and so what a script of the checkout does: the version must not.
 _SHELL_VARIABLES = frozenset(
-    "PATH HOME SHELL IFS BASH_ENV ENV SHELLOPTS BASHOPTS PS4 CDPATH TMPDIR NODE_OPTIONS RUBYOPT RUBYLIB "
-    "JAVA_TOOL_OPTIONS CI CI_DRY_RUN".split()
+    ("PATH", "HOME", "SHELL", "IFS", "BASH_ENV", "ENV", "SHELLOPTS", "BASHOPTS", "PS4", "CDPATH", "TMPDIR")
+    + ("NODE_OPTIONS", "RUBYOPT", "RUBYLIB", "JAVA_TOOL_OPTIONS", "CI", "CI_DRY_RUN")
 )
 _PROVIDER = re.compile(r"[a-z][a-z0-9-]{0,39}", re.ASCII)
 _LONGEST_LOCATION = 100
