@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -40,6 +41,8 @@ def clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path
     home = tmp_path_factory.mktemp("home")
     identity = home / ".gitconfig"
     identity.write_text(IDENTITY, encoding="utf-8")
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a job in the background: Ctrl-C would be lost
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
             if name == "CI" or name.startswith(FOREIGN):

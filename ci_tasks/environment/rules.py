@@ -18,10 +18,21 @@ _BRANCH = re.compile(r"[A-Za-z0-9*][A-Za-z0-9._/*+@#-]{0,199}", re.ASCII)
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]{0,99}", re.ASCII)
 _OUR_VARIABLES = ("DEPLOYMENT_", "CI_TASKS_", "GIT_", "LD_", "DYLD_", "GITHUB_", "RUNNER_", "PYTHON", "PERL5")
 # They steer the shell or the interpreter, and so what a script of the checkout does: the version must not.
-_SHELL_VARIABLES = frozenset(
-    ("PATH", "HOME", "SHELL", "IFS", "BASH_ENV", "ENV", "SHELLOPTS", "BASHOPTS", "PS4", "CDPATH", "TMPDIR")
-    + ("NODE_OPTIONS", "RUBYOPT", "RUBYLIB", "JAVA_TOOL_OPTIONS", "CI", "CI_DRY_RUN")
-)
+_SHELL = {
+    "PATH",
+    "HOME",
+    "SHELL",
+    "IFS",
+    "BASH_ENV",
+    "ENV",
+    "SHELLOPTS",
+    "BASHOPTS",
+    "PS4",
+    "CDPATH",
+    "TMPDIR",
+}
+_INTERPRETERS = {"NODE_OPTIONS", "RUBYOPT", "RUBYLIB", "JAVA_TOOL_OPTIONS", "CI", "CI_DRY_RUN"}
+_STEERING = frozenset(_SHELL | _INTERPRETERS)
 _PROVIDER = re.compile(r"[a-z][a-z0-9-]{0,39}", re.ASCII)
 _LONGEST_LOCATION = 100
 # Keys that would promise a rule, and that no part of this version keeps.
@@ -127,7 +138,7 @@ def _env_problems(value: object) -> Iterator[tuple[tuple[str, ...], str]]:
     for name, content in value.items():
         if not _VARIABLE.fullmatch(name):
             yield ("env", name), "the name of a variable has A-Z, 0-9 and _, and no digit first"
-        elif name in _SHELL_VARIABLES or name.startswith(_OUR_VARIABLES):
+        elif name in _STEERING or name.startswith(_OUR_VARIABLES):
             yield ("env", name), "this variable is not yours to set: it steers the shell, git or ci_tasks"
         else:
             reason = _reason(variable_text, content)
