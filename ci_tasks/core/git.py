@@ -65,8 +65,9 @@ class Repository:
         """
         if not start.is_dir():
             raise UsageError(f"{start} is not a folder.")
-        answer = run_git(["rev-parse", "--path-format=absolute", *_QUESTIONS], at=start)
-        lines = os.fsdecode(answer.stdout).splitlines()
+        answer, lines = _asked(start, *_QUESTIONS)
+        if not answer.status and len(lines) > len(_QUESTIONS):  # a path has a line end in it
+            lines = ["\n".join(_asked(start, question)[1]) for question in _QUESTIONS]
         if answer.status or len(lines) != len(_QUESTIONS):
             raise _no_repository(start, answer)
         root, git_dir, common_dir = (Path(line) for line in lines[:3])
@@ -177,7 +178,7 @@ class Repository:
         answer = self._git("remote", "get-url", *side, "--all", "--", remote_name)
         if answer.status:
             raise local_failure(f"read the address of the remote {remote_name}", answer.stderr)
-        return tuple(answer.stdout.decode("utf-8", "surrogateescape").splitlines())
+        return tuple(answer.stdout.decode("utf-8", "surrogateescape").split("\n")[:-1])
 
     def _plain_addresses(self, remote_name: str, *, push: bool) -> tuple[str, ...]:
         """The addresses as they are written, where nothing rewrites them; else empty: git has to be asked."""
@@ -196,6 +197,12 @@ class Repository:
 
     def _git(self, *arguments: str) -> GitAnswer:
         return run_git(arguments, at=self.root)
+
+
+def _asked(start: Path, *questions: str) -> tuple[GitAnswer, list[str]]:
+    """What git says of the repository around a folder, and its lines; other line ends may be in a path."""
+    answer = run_git(["rev-parse", "--path-format=absolute", *questions], at=start)
+    return answer, os.fsdecode(answer.stdout).removesuffix("\n").split("\n")
 
 
 def _no_repository(start: Path, answer: GitAnswer) -> UsageError | UnavailableError:

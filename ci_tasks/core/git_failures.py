@@ -78,7 +78,13 @@ _BEFORE_ANNOUNCEMENT = re.compile(
 )
 _QUOTED = re.compile(r"'[^']*'")
 _SAID_BY_SERVER = re.compile(r"^remote:.*$", re.MULTILINE)
-_USER_INFO = re.compile(r"(?<=://)[^/@\s]*@")
+# Up to the last "@" before the path. What stands there unquoted may hold blanks, and after a colon that no
+# port follows also a slash: git can't use such an address, but it repeats it.
+_USER_INFO = re.compile(
+    r"(?<=://)(?:[^/?#\n]*@|[^/@:\n]*:(?!\d{1,5}(?:[/'\"]|$))(?:(?!://)[^\n])*@)", re.MULTILINE
+)
+_QUERY_IN_QUOTES = re.compile(r"(?P<kept>(?P<quote>['\"])https?://[^'\"?\n]*)\?(?:(?!(?P=quote))[^\n])*")
+_QUERY = re.compile(r"(?P<kept>\bhttps?://[^\s'\"?]*)\?[^\s'\"]*")
 _OWNER_FIX = re.compile(r"^\s*(git config --global --add safe\.directory .+)$", re.MULTILINE)
 
 
@@ -96,8 +102,11 @@ def before_announcement(stderr: str) -> bool:
 
 
 def without_user_info(text: str) -> str:
-    """The text with `user:password@` taken out of every URL."""
-    return _USER_INFO.sub("", text)
+    """The text with `user:password@` and what follows a question mark taken out of every URL."""
+    text = _USER_INFO.sub("", text)
+    for query in (_QUERY_IN_QUOTES, _QUERY):
+        text = query.sub(lambda found: found["kept"], text)
+    return text
 
 
 def spoken(text: str) -> tuple[str, ...]:

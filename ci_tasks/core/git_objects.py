@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -12,6 +13,13 @@ from ci_tasks.core.git_process import LOCAL_TIMEOUT, GitAnswer, GitFailedError, 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
+
+# What mktag says of the tag itself; the second line is from older versions of git.
+_FAULT_OF_TAG = re.compile(
+    r"tag input does not pass fsck|did not pass our strict fsck check|tagged as '.*', but is a"
+    r"|^error: char\d+: |invalid tag signature file|wrong header length",
+    re.MULTILINE,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -119,8 +127,13 @@ class ObjectDatabase:
         return self.git("rev-list", "--objects", "--quiet", "--no-walk", commit, "--").status == 0
 
     def write_tag(self, content: bytes) -> str:
-        """Write a tag object and give its id. Raises UsageError if git finds fault with it."""
+        """Write a tag object and give its id.
+
+        Raises UsageError if git finds fault with the tag, UnavailableError if it can't write it.
+        """
         answer = self.git("mktag", stdin=content)
+        if answer.status and not _FAULT_OF_TAG.search(answer.stderr):
+            raise local_failure("write the tag object", answer.stderr)
         if answer.status:
             raise UsageError(
                 "git does not accept the tag object.",

@@ -116,11 +116,15 @@ def stream_git(
     Raises GitFailedError for a bad end.
     """
     with _started(arguments, at=at, environment=environment or {}) as process:
-        errors = bytearray()
-        yield from _exchange(process, stdin, errors, timeout)
+        errors = Ends()
+        for piece in _exchange(process, stdin, errors, timeout):
+            if piece is None:
+                raise UnavailableError(f"git gave no answer for {timeout:.0f} seconds.")
+            if piece:
+                yield piece
         status = process.wait(timeout)
         if status:
-            raise GitFailedError(GitAnswer(status, b"", errors.decode("utf-8", "replace")))
+            raise GitFailedError(GitAnswer(status, b"", errors.text()))
 
 
 def _run(
@@ -132,38 +136,69 @@ def _run(
     environment: Mapping[str, str],
     abandon: Callable[[], bool] | None = None,
 ) -> GitAnswer:
-    with _started(arguments, at=at, environment=environment) as process:
+    end = time.monotonic() + timeout
+    output, errors = bytearray(), Ends()
+    with (
+        _started(arguments, at=at, environment=environment) as process,
+        contextlib.closing(_exchange(process, stdin, errors, _NAP)) as pieces,
+    ):
         timed_out = False
-        try:
-            stdout, stderr = _talk(process, stdin, timeout, abandon)
-        except subprocess.TimeoutExpired:
+        if not _listen(
+            process, pieces, output, lambda: time.monotonic() >= end or (abandon is not None and abandon())
+        ):
             # If git itself is gone, something that it left behind holds the pipe: its answer is complete.
             timed_out = process.poll() is None
             _end_group(process)
-            stdout, stderr = _rest(process)
-        return GitAnswer(process.returncode, stdout, stderr.decode("utf-8", "replace"), timed_out)
+            grace = time.monotonic() + _GRACE  # a process in a session of its own may hold the pipe
+            _listen(process, pieces, output, lambda: time.monotonic() >= grace)
+        return GitAnswer(process.returncode, bytes(output), errors.text(), timed_out)
 
 
-def _talk(
-    process: subprocess.Popen[bytes], stdin: bytes, timeout: float, abandon: Callable[[], bool] | None
-) -> tuple[bytes, bytes]:
-    end = time.monotonic() + timeout
-    given: bytes | None = stdin
-    while True:
-        left = max(0.0, end - time.monotonic())
-        try:
-            return process.communicate(given, min(left, _NAP) if abandon else left)
-        except subprocess.TimeoutExpired:
-            if abandon is None or abandon() or time.monotonic() >= end:
-                raise
-            given = None  # it goes on writing what it was given
+def _listen(
+    process: subprocess.Popen[bytes],
+    pieces: Iterator[bytes | None],
+    output: bytearray,
+    is_over: Callable[[], bool],
+) -> bool:
+    """Collect stdout until git has ended; False if `is_over` said yes before that."""
+    for piece in pieces:
+        output += piece or b""
+        if is_over():
+            return False
+    while process.poll() is None:
+        if is_over():
+            return False
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_NAP)
+    return True
 
 
-def _rest(process: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:
-    try:
-        return process.communicate(timeout=_GRACE)
-    except subprocess.TimeoutExpired as expired:  # a process in a session of its own holds the pipe
-        return expired.stdout or b"", expired.stderr or b""
+class Ends:
+    """The first and the last 64 KiB of what a server may make as long as it likes."""
+
+    def __init__(self) -> None:
+        self._first = bytearray()
+        self._last = bytearray()
+        self._size = 0
+
+    def add(self, piece: bytes) -> None:
+        """Take what came next."""
+        room = _PIECE - len(self._first)
+        self._first += piece[:room]
+        self._last += piece[room:]
+        self._size += len(piece)
+        if len(self._last) > 2 * _PIECE:
+            del self._last[:-_PIECE]
+
+    def text(self) -> str:
+        """What was kept, with a line for what was not."""
+        if self._size == len(self._first) + len(self._last):
+            return (self._first + self._last).decode("utf-8", "replace")
+        # The last part starts with a whole line: by its start one sees whether git or the server said it.
+        last = self._last[-_PIECE:].partition(b"\n")[2]
+        left_out = self._size - len(self._first) - len(last)
+        middle = f"\n[{left_out} bytes left out]\n".encode()
+        return (self._first + middle + last).decode("utf-8", "replace")
 
 
 @contextlib.contextmanager
@@ -202,9 +237,13 @@ def _started(
 
 
 def _exchange(
-    process: subprocess.Popen[bytes], stdin: bytes, errors: bytearray, timeout: float
-) -> Iterator[bytes]:
-    """Write `stdin` as git reads it, collect stderr, yield stdout."""
+    process: subprocess.Popen[bytes], stdin: bytes, errors: Ends, patience: float
+) -> Generator[bytes | None, None, None]:
+    """Write `stdin` as git reads it, collect stderr, yield stdout.
+
+    Yields None when nothing came for `patience` seconds, and no bytes when something came on stderr: the
+    reader is to see that time passes.
+    """
     source, output, error = process.stdin, process.stdout, process.stderr
     if source is None or output is None or error is None:
         raise AssertionError("git is always started with three pipes")
@@ -215,9 +254,9 @@ def _exchange(
         selector.register(output, selectors.EVENT_READ)
         selector.register(error, selectors.EVENT_READ)
         while selector.get_map():
-            ready = selector.select(timeout)
+            ready = selector.select(patience)
             if not ready:
-                raise UnavailableError(f"git gave no answer for {timeout:.0f} seconds.")
+                yield None
             for key, _ in ready:
                 if key.fileobj is source:
                     waiting = _feed(source.fileno(), waiting)
@@ -229,7 +268,8 @@ def _exchange(
                 if not piece:
                     selector.unregister(key.fileobj)
                 elif key.fileobj is error:
-                    errors += piece[: _PIECE - len(errors)]
+                    errors.add(piece)
+                    yield b""
                 else:
                     yield piece
 

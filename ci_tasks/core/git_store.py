@@ -103,10 +103,17 @@ class PrivateStore(ObjectDatabase):
             self.replace()
             return super().kinds(ids)
 
+    def mend(self, stderr: str) -> None:
+        """Make the store anew if git, having failed, complains about it, or it is not the one it was."""
+        if self.is_damaged(stderr) or self._inode() != self._seen:
+            self.replace()
+
     def is_damaged(self, stderr: str) -> bool:
         """True if git, having failed, complains about the store: it names its folder or a ref of its own."""
-        ours = (str(self.git_dir), f"bad object {NAMESPACE}")
-        complaints = [line for line in stderr.splitlines() if any(name in line for name in ours)]
+        # As `stderr` was read; a path may hold line ends of every kind.
+        path = os.fsencode(self.git_dir).decode("utf-8", "replace").rpartition("\n")[2]
+        ours = (path, f"bad object {NAMESPACE}")
+        complaints = [line for line in stderr.split("\n") if any(name in line for name in ours)]
         return any(not _LOCKED.search(line) for line in complaints) or not self._is_sound()
 
     @property

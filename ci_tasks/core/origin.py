@@ -46,14 +46,15 @@ class MovedError(ConflictError):
 class Origin(ABC):
     """Reads and writes the refs of one place; a remote and the repository itself answer alike.
 
-    `address` is for people and records: it has no user info. Every method raises UnavailableError where git,
-    the network or the login fails; a failed read is never an empty answer.
+    `address` is for people and records: UTF-8 without user info. Every method raises UnavailableError where
+    git, the network or the login fails; a failed read is never an empty answer.
     """
 
     is_self: bool
 
     def __init__(self, address: str, database: ObjectDatabase) -> None:
-        self.address = address
+        # A path need not be UTF-8, but what is recorded of it has to be.
+        self.address = address.encode("utf-8", "backslashreplace").decode()
         self._database = database
 
     @abstractmethod

@@ -22,7 +22,12 @@ if TYPE_CHECKING:
 _TRANSPORT = ("http.", "credential.", "url.", "ssh.", "protocol.")
 _TRANSPORT_OF_CORE = frozenset({"core.sshcommand", "core.askpass", "core.gitproxy"})
 _PROXY = {"proxy": "http.proxy", "proxyauthmethod": "http.proxyAuthMethod"}
-_LOGIN = re.compile(r"(?P<site>https?://)(?P<user>[^/@:]*)(?::(?P<password>[^/@]*))?@(?P<rest>.*)", re.DOTALL)
+# The second form is for a password with a slash, which git itself would take for the end of the host.
+_LOGINS = tuple(
+    re.compile(rf"(?P<site>https?://)(?P<user>[^/:?#]*){password}@(?P<rest>.*)", re.DOTALL)
+    for password in (r"(?::(?P<password>[^/?#]*))?", r":(?!\d{1,5}(?:/|$))(?P<password>.*)")
+)
+_QUERY = re.compile(r"(?<=^http)(s?://[^?]*)\?.*", re.DOTALL)
 _SCP_USER = re.compile(r"^[^/@:]+@(?=[^/:]+:)")
 _HELPER = (
     "!f() { if test \"$1\" = get; then printf 'username=%s\\npassword=%s\\n'"
@@ -51,6 +56,13 @@ def find_origin(repository: Repository, name: str, *, timeout: float) -> Origin:
     effective = _one_address(repository, name)
     url, login = _without_login(_url_for_git(repository, name, effective))
     settings = [*_handed_over(repository.configuration, name), *_login_settings(url, login)]
+    bare, rewritten_login = _without_login(effective)
+    if login is None and rewritten_login is not None:
+        # `insteadOf` puts the login in, and git would write it into the arguments of its helper. So git gets
+        # the address without it, and a rule for the whole of it: the longest match wins, so nothing changes.
+        url, login = bare, rewritten_login
+        kept = [(f"url.{bare}.{key}", bare) for key in ("insteadOf", "pushInsteadOf")]
+        settings = [*kept, *settings, *_login_settings(url, login)]
     store = PrivateStore(
         repository.common_dir,
         at=repository.root,
@@ -114,7 +126,7 @@ def _is_path(url: str) -> bool:
 
 def _without_login(url: str) -> tuple[str, tuple[str, str | None] | None]:
     """The URL without user info, and the user and password in it: arguments are seen by every process."""
-    found = _LOGIN.fullmatch(url)
+    found = next(filter(None, (login.fullmatch(url) for login in _LOGINS)), None)
     if not found:
         return url, None
     password = found["password"]
@@ -169,4 +181,4 @@ def _as_environment(settings: Sequence[tuple[str, str]]) -> dict[str, str]:
 
 
 def _for_people(address: str) -> str:
-    return _SCP_USER.sub("", without_user_info(address))
+    return _QUERY.sub(r"\1", _SCP_USER.sub("", without_user_info(address)))

@@ -103,11 +103,20 @@ class RemoteOrigin(Origin):
         return require_commit(self._store, ref, commit)
 
     def write_tag(self, content: bytes) -> str:
-        """As in Origin; a commit that only the user's shallow clone has is brought to the store first."""
-        target = re.match(rb"object ([0-9a-f]+)\n", content)
+        """As in Origin; a commit that only the user's shallow clone has is brought to the store first.
+
+        A store that was damaged or removed since it was made ready (a script may do that) is made anew.
+        """
+        target = re.match(rb"object ([0-9a-f]{40,64})\n", content)
         if target and not self._store.lends:
             self._bring(target[1].decode())
-        return super().write_tag(content)
+        try:
+            return super().write_tag(content)
+        except UnavailableError as error:
+            self._store.mend("\n".join(error.details))
+            if target:
+                self._bring(target[1].decode())
+            return super().write_tag(content)
 
     def push(self, updates: Sequence[RefUpdate], *, abandon: Callable[[], bool] | None = None) -> PushOutcome:
         """One `git push` with a lease on every ref."""

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from ci_tasks.core.entity import Entity
-from ci_tasks.core.errors import ConflictError
+from ci_tasks.core.errors import ConflictError, RefusedError, UsageError
 from ci_tasks.deploy.unlock import RecordsAnswer
 from ci_tasks.tag import subproject as subprojects
 from ci_tasks.tag.grammar import EnvironmentTag, Grammar, VersionTag, parse_version
@@ -64,12 +64,12 @@ class StatusAnswer(Entity, frozen=True, kw_only=True):
 def read(store: TagStore, listing: Listing, tags: Iterable[EnvironmentTag]) -> list[EnvironmentStatus]:
     """The status of these environment tags of a listing, in their order; a fixed number of git processes."""
     wanted = [(tag, listing.refs[str(tag)]) for tag in tags]
-    objects = store.origin.objects([ref for _, ref in wanted])
+    objects = store.objects([ref for _, ref in wanted])
     statuses = []
     for tag, ref in wanted:
         try:
             statuses.append(_status(listing, store.environment_of(tag, ref, objects, is_summary=True)))
-        except ConflictError as error:
+        except (ConflictError, RefusedError, UsageError) as error:  # one bad tag hides no other
             statuses.append(_unreadable(tag, error.what))
     return statuses
 

@@ -8,8 +8,9 @@ import msgspec
 
 from ci_tasks.core.command_line import typed
 from ci_tasks.core.entity import canonical_json
-from ci_tasks.core.errors import ConflictError, RefusedError
+from ci_tasks.core.errors import ConflictError, RefusedError, UsageError
 from ci_tasks.tag import ledger as ledgers
+from ci_tasks.tag import soundness
 from ci_tasks.tag.grammar import EnvironmentTag
 from ci_tasks.tag.model import SCHEMA, Deployment, Header, Live
 from ci_tasks.tag.names import DeploymentStatus
@@ -38,9 +39,9 @@ class UnreadableLedgerError(ConflictError):
 
 
 def write(ledger: ledgers.Ledger) -> tuple[str, bool]:
-    """The annotation's text, and whether old records had to be shrunk to fit 256 KiB.
+    """The annotation's text, and whether old records had to be shrunk (256 KiB) or dropped (1 MiB) to fit.
 
-    Raises RefusedError above 1 MiB.
+    Raises RefusedError where open records and what a rollback needs are more than 1 MiB by themselves.
     """
     fitting = fit(ledger)
     text = _text(fitting)
@@ -50,14 +51,17 @@ def write(ledger: ledgers.Ledger) -> tuple[str, bool]:
         raise RefusedError(
             f"The ledger of {_name(header)} would be larger than 1 MiB ({len(text)} bytes).",
             unchanged="Nothing was written.",
-            details=["Records leave it 30 days after their end, as soon as there are 50 newer ones."],
+            details=["What is running, and what a rollback needs, is never dropped."],
             next_step=typed(f"deploy.history --env {header.environment}{option}"),
         )
     return text.decode(), fitting is not ledger
 
 
 def fit(ledger: ledgers.Ledger) -> ledgers.Ledger:
-    """The same ledger where its text fits 256 KiB; else one whose oldest closed records are shrunk."""
+    """The same ledger where its text fits 256 KiB; else one whose oldest closed records are shrunk.
+
+    Above 1 MiB the oldest of them are dropped, but none that is open or that a rollback needs.
+    """
     size = len(_text(ledger))
     if size <= SHRINK_ABOVE:
         return ledger
@@ -65,19 +69,21 @@ def fit(ledger: ledgers.Ledger) -> ledgers.Ledger:
     changed = False
     for index, record in reversed(list(enumerate(closed))):
         shrunk = ledgers.shrink(record)
-        saved = len(canonical_json(record)) - len(canonical_json(shrunk))
+        saved = len(ledgers.line(record)) - len(ledgers.line(shrunk))
         if saved > 0:
             closed[index] = shrunk
             changed = True
             size -= saved
         if size <= SHRINK_ABOVE:
             break
-    return msgspec.structs.replace(ledger, closed=tuple(closed)) if changed else ledger
+    fitting = msgspec.structs.replace(ledger, closed=tuple(closed)) if changed else ledger
+    return ledgers.drop_oldest(fitting, size - REFUSE_ABOVE) if size > REFUSE_ABOVE else fitting
 
 
 def _text(ledger: ledgers.Ledger) -> bytes:
     documents = [canonical_json(ledger.header)]
-    documents += [canonical_json(record) for record in (*ledger.open, *ledger.closed)]
+    documents += [canonical_json(record) for record in ledger.open]
+    documents += [ledgers.line(record) for record in ledger.closed]
     prose = "\n".join([*_prose(ledger), SEPARATOR])
     return prose.encode() + b"\n" + b"\n".join(documents) + b"\n"
 
@@ -126,8 +132,10 @@ def read(message: str, *, name: str, is_summary: bool = False) -> ledgers.Ledger
         body = message.split("\n-----BEGIN ", 1)[0].split(f"\n{SEPARATOR}\n", 1)[1]
         documents = [line for line in body.split("\n") if line]
         header = _header_of(documents[0], name)
+        soundness.check_header(header)
         records = tuple(_records(documents[1:], is_summary=is_summary))
-    except (ValueError, IndexError, RecursionError) as error:  # msgspec's DecodeError is a ValueError
+        soundness.check_records(records)
+    except (ValueError, IndexError, RecursionError, UsageError) as error:  # msgspec's are ValueErrors
         raise UnreadableLedgerError(
             f"The ledger in {name} can't be read: {_cause(error)}.",
             unchanged="Nothing was changed: what can't be read is never written over.",
@@ -150,7 +158,7 @@ def _records(documents: list[str], *, is_summary: bool) -> Iterator[Deployment]:
         record = _record.decode(document)
         if is_summary and not record.status.is_open:
             return
-        yield record
+        yield record if record.status.is_open else ledgers.with_line(record, document.encode())
 
 
 def _header_of(document: str, name: str) -> Header:
@@ -175,8 +183,8 @@ def _refuse_other_form(schema: int, name: str) -> None:
 
 
 def _cause(error: Exception) -> str:
-    if isinstance(error, msgspec.MsgspecError):
-        return str(error)
+    if isinstance(error, IndexError):
+        return "there is no ledger in its message"
     if isinstance(error, RecursionError):
         return "its JSON is nested too deeply"
-    return "there is no ledger in its message"
+    return str(error).removesuffix(".")

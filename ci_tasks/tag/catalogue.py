@@ -54,7 +54,7 @@ def catalogue(
         for tag, ref in listing.tags()
         if subproject in (None, tag.subproject) and tag_type in (None, tag.tag_type)
     ]
-    objects = store.origin.objects([ref for _, ref in wanted if ref.peeled])
+    objects = store.objects([ref for _, ref in wanted if ref.peeled])
     tags = [_git_tag(tag, ref, objects.get(ref.object_id)) for tag, ref in _sorted(store, wanted)]
     return TagList(tags=tags, foreign=sorted(listing.foreign()))
 
@@ -89,7 +89,7 @@ class _Descending:
 
 
 def _git_tag(tag: Tag, ref: RemoteRef, obj: RawObject | None) -> GitTag:
-    """The entity; a lightweight tag has no object of its own (None), so nobody created it at any time."""
+    """The entity; without an object of its own (None: lightweight, or too large) nobody created it."""
     content = tag_object.read(obj.data) if obj else None
     return GitTag(
         tag_id=ref.object_id,

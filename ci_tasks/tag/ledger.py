@@ -181,9 +181,21 @@ def settle_target(ledger: Ledger) -> Ledger:
     return msgspec.structs.replace(ledger, header=header)
 
 
+def with_line(record: Deployment, line: bytes) -> Deployment:
+    """The same closed record, which remembers its line in the tag; a changed copy of it does not."""
+    record.__dict__["line"] = line
+    return record
+
+
+def line(record: Deployment) -> bytes:
+    """A closed record's line: as it was read, whatever today's program would write; else canonical JSON."""
+    read: bytes | None = record.__dict__.get("line")
+    return read if read is not None else canonical_json(record)
+
+
 def digest(record: Deployment) -> str:
-    """SHA-256 of a closed record's canonical JSON, as it was before it was shrunk."""
-    return record.digest or hashlib.sha256(canonical_json(record)).hexdigest()
+    """SHA-256 of a closed record's line, as it was before it was shrunk."""
+    return record.digest or hashlib.sha256(line(record)).hexdigest()
 
 
 def _next_seq(ledger: Ledger) -> int:
@@ -231,6 +243,34 @@ def retain(ledger: Ledger, *, now: datetime) -> Ledger:
         young = record.completed_at is not None and now - record.completed_at <= KEEP_DAYS
         stays = index < KEEP_NEWEST or young or record.deployment_id in needed
         (kept if stays else dropped).append(record)
+    return _without(ledger, dropped, kept)
+
+
+def drop_oldest(ledger: Ledger, excess: int) -> Ledger:
+    """Drop the oldest closed records until their lines are `excess` bytes; what a rollback needs stays.
+
+    Records with an override go last: they wait for a review.
+    """
+    needed = _needed_for_rollback(ledger)
+    oldest_first = [record for record in reversed(ledger.closed) if record.deployment_id not in needed]
+    left = excess + _CUT_BYTES
+    gone: set[int] = set()
+    for record in sorted(oldest_first, key=lambda record: record.override is not None):
+        if left <= 0:
+            break
+        gone.add(id(record))
+        left -= len(line(record)) + 1
+    dropped = [record for record in ledger.closed if id(record) in gone]
+    kept = [record for record in ledger.closed if id(record) not in gone]
+    return _without(ledger, dropped, kept)
+
+
+_CUT_BYTES = 200
+"""More than the header grows by with a cut."""
+
+
+def _without(ledger: Ledger, dropped: list[Deployment], kept: list[Deployment]) -> Ledger:
+    """The ledger with the kept records, newest first, and the newest of the dropped ones as its cut."""
     if not dropped:
         return ledger
     newest = dropped[0]

@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Annotated
+
+from msgspec import Meta
 
 from ci_tasks.core.entity import Entity
 from ci_tasks.tag.names import DeploymentKind, DeploymentStatus, TagType
 
 SCHEMA = 1
 """Version of the annotation's form; a newer one is never touched."""
+
+# `$(?!\n)`: Python's `$` also matches before a last line end; JSON Schema knows no `\Z`.
+Moment = Annotated[datetime, Meta(tz=True)]
+CommitId = Annotated[str, Meta(pattern=r"^(?:[0-9a-f]{40}|[0-9a-f]{64})$(?!\n)")]
+Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$(?!\n)")]
+RegionName = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$(?!\n)")]
+RegionKey = Annotated[str, Meta(pattern=r"^(?:[a-z0-9][a-z0-9-]{0,39})?$(?!\n)")]
+RecordId = Annotated[
+    str, Meta(pattern=r"^[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6}(?:\.[a-z0-9][a-z0-9-]{0,39})?$(?!\n)")
+]
 
 
 class GitTag(Entity, frozen=True, kw_only=True):
@@ -28,11 +41,11 @@ class GitTag(Entity, frozen=True, kw_only=True):
 class Commits(Entity, frozen=True, kw_only=True):
     """The commits that a deployment used: code and config are the version's, the others the checkout's."""
 
-    code: str
-    config: str
-    scripts: str | None
-    rules: str | None
-    secrets: str | None
+    code: CommitId
+    config: CommitId
+    scripts: CommitId | None
+    rules: CommitId | None
+    secrets: CommitId | None
 
 
 class Run(Entity, frozen=True, kw_only=True):
@@ -52,29 +65,30 @@ class Override(Entity, frozen=True, kw_only=True):
     signer: str | None
 
 
-class Deployment(Entity, frozen=True, kw_only=True):
+class Deployment(Entity, frozen=True, kw_only=True, dict=True):
     """One attempt to bring a version into one region (null: the environment has no regions).
 
     Times are UTC. The fields behind `estimatedWaitTime` (seconds) are the ledger's own: `claimId` joins the
     regions of one claim, `nonce` proves who made it, `inputs` is the SHA-256 of the scripts that ran,
     `seq` and `prev` chain the closed records, `digest` is the SHA-256 of a record that was shrunk,
     `uncommitted` names files of the checkout that were used other than committed (20 at most).
+    A record that was read remembers its line (`dict=True`); no copy of it does, nor its JSON.
     """
 
-    deployment_id: str
+    deployment_id: RecordId
     version: str
     subproject: str | None
     environment: str
-    region: str | None
+    region: RegionName | None
     status: DeploymentStatus
-    started_at: datetime
-    completed_at: datetime | None
+    started_at: Moment
+    completed_at: Moment | None
     triggered_by: str
-    commit_sha: str
+    commit_sha: CommitId
     concurrency_group: str
     queue_position: int | None = None
     estimated_wait_time: float | None = None
-    claim_id: str
+    claim_id: RecordId
     nonce: str | None
     kind: DeploymentKind
     override: Override | None = None
@@ -84,12 +98,12 @@ class Deployment(Entity, frozen=True, kw_only=True):
     commits: Commits | None = None
     inputs: str | None = None
     scripts_started: bool = False
-    lease_end: datetime | None = None
+    lease_end: Moment | None = None
     stop_requested: str | None = None
     ended_by: str | None = None
     seq: int | None = None
-    prev: str | None = None
-    digest: str | None = None
+    prev: Digest | None = None
+    digest: Digest | None = None
     uncommitted: tuple[str, ...] = ()
 
 
@@ -100,10 +114,10 @@ class Live(Entity, frozen=True, kw_only=True):
     """
 
     version: str | None
-    commit_sha: str | None
-    since: datetime | None
+    commit_sha: CommitId | None
+    since: Moment | None
     triggered_by: str | None
-    deployment_id: str | None
+    deployment_id: RecordId | None
     inputs: str | None
     uncertain: bool
     attempted: str | None
@@ -113,7 +127,7 @@ class Cut(Entity, frozen=True, kw_only=True):
     """What was dropped from the old end of the ledger: up to record `seq`, whose SHA-256 is given."""
 
     seq: int
-    sha256: str
+    sha256: Digest
 
 
 class Header(Entity, frozen=True, kw_only=True):
@@ -126,11 +140,11 @@ class Header(Entity, frozen=True, kw_only=True):
     repository: str
     subproject: str | None
     environment: str
-    regions: tuple[str, ...]
-    live: dict[str, Live]
+    regions: tuple[RegionName, ...]
+    live: dict[RegionKey, Live]
     settled: bool
-    target: str
-    replaces: str | None
+    target: CommitId
+    replaces: CommitId | None
     cut: Cut | None
 
 

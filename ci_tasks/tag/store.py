@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from ci_tasks.core.git import Identity
     from ci_tasks.core.origin import Origin, RawObject, RemoteRef
+    from ci_tasks.tag.ledger import Ledger
 
 READINGS = 20
 """How often an environment tag is read again because it moved between its listing and its reading."""
@@ -47,7 +48,7 @@ class EnvironmentFact:
     tag: EnvironmentTag
     object_id: str | None = None
     target: str | None = None
-    ledger: ledger.Ledger | None = None
+    ledger: Ledger | None = None
 
     @property
     def drift(self) -> str | None:
@@ -58,6 +59,15 @@ class EnvironmentFact:
             f"{self.tag} stands on {str(self.target)[:12]}, but its ledger says"
             f" {self.ledger.header.target[:12]}: somebody moved it by hand"
         )
+
+    def commit_for(self, state: Ledger) -> str:
+        """The commit that the tag stands on with its next ledger.
+
+        A tag moved by hand stays where it is, so that everybody sees it, until something new is settled.
+        """
+        if self.drift is None or self.ledger is None or self.target is None:
+            return state.header.target
+        return state.header.target if _settles_anew(self.ledger, state) else self.target
 
 
 class TagStore:
@@ -71,6 +81,16 @@ class TagStore:
         """All tags, or those of one subproject and what lies below it; one git process."""
         prefix = f"{TAGS}{subproject}/" if subproject else TAGS
         return Listing(self.origin.refs(prefix), self.grammar)
+
+    def objects(self, refs: Sequence[RemoteRef]) -> dict[str, RawObject]:
+        """The objects that the refs point to, by id; one that is too large for a tag is left out."""
+        try:
+            return self.origin.objects(refs)
+        except RefusedError:  # the origin refuses all for the sake of one: look for it by halves
+            if len(refs) == 1:
+                return {}
+            middle = len(refs) // 2
+            return {**self.objects(refs[:middle]), **self.objects(refs[middle:])}
 
     def verify(self, tag: VersionTag, ref: RemoteRef, obj: RawObject) -> VerifiedVersion:
         """Check a version tag's object; RefusedError with the reason where it can't be trusted."""
@@ -103,7 +123,7 @@ class TagStore:
             if not refs:
                 break
             try:
-                return self.environment_of(tag, refs[0], self.origin.objects(refs))
+                return self.environment_of(tag, refs[0], self.objects(refs))
             except MovedError:
                 if not tries_left:
                     raise
@@ -132,22 +152,20 @@ class TagStore:
             return f"git show {ref_of(tag)}"
         return f"git fetch --no-tags {quote(self.origin.address)} {ref_of(tag)} && git show FETCH_HEAD"
 
-    def following(self, state: ledger.Ledger, *, old: str | None, now: datetime) -> ledger.Ledger:
+    def following(self, state: Ledger, *, old: str | None, now: datetime) -> Ledger:
         """The ledger as it is written after the tag object `old`: settled, old records dropped or shrunk."""
         state = ledger.retain(ledger.settle_target(state), now=now)
         header = msgspec.structs.replace(state.header, replaces=old)
         return annotation.fit(msgspec.structs.replace(state, header=header))
 
-    def build_environment(
-        self, tag: EnvironmentTag, state: ledger.Ledger, *, old: str | None, by: Identity, now: datetime
-    ) -> str:
-        """Write the tag object that follows on `old` (None: there was none); its id is the answer."""
-        state = self.following(state, old=old, now=now)
+    def build_environment(self, fact: EnvironmentFact, state: Ledger, *, by: Identity, now: datetime) -> str:
+        """Write the tag object that follows on the one of `fact`; its id is the answer."""
+        state = self.following(state, old=fact.object_id, now=now)
         text, _ = annotation.write(state)
         return self.origin.write_tag(
             tag_object.build(
-                commit=state.header.target,
-                name=str(tag),
+                commit=fact.commit_for(state),
+                name=str(fact.tag),
                 tagger_name=by.name,
                 tagger_email=by.email,
                 at=now,
@@ -178,11 +196,14 @@ def _content_of(
     tag: EnvironmentTag, ref: RemoteRef, objects: Mapping[str, RawObject]
 ) -> tag_object.TagObject:
     """The content of an environment tag's object; UnreadableLedgerError where it can't hold a ledger."""
-    content = tag_object.read(objects[ref.object_id].data) if ref.peeled else None
+    found = objects.get(ref.object_id) if ref.peeled else None
+    content = tag_object.read(found.data) if found else None
     if content is not None and content.kind == "commit" and content.name == str(tag):
         return content
     if ref.peeled is None:
         reason = "it is a lightweight tag"
+    elif found is None:
+        reason = "its object is too large for a tag"
     elif content is None:
         reason = "its object can't be read"
     elif content.kind != "commit":
@@ -192,6 +213,16 @@ def _content_of(
     raise annotation.UnreadableLedgerError(
         f"{tag} has no ledger: {reason}.",
         unchanged="Nothing was changed: what can't be read is never written over.",
+    )
+
+
+def _settles_anew(before: Ledger, after: Ledger) -> bool:
+    """True where the target moves, or is confirmed by a success that was not recorded before."""
+    if after.header.target != before.header.target:
+        return True
+    known = {key: live.deployment_id for key, live in before.header.live.items()}
+    return after.header.settled and any(
+        live.deployment_id != known.get(key) for key, live in after.header.live.items()
     )
 
 

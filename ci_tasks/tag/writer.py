@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import time
 from dataclasses import replace
@@ -24,8 +25,15 @@ if TYPE_CHECKING:
     from ci_tasks.tag.ledger import Ledger
     from ci_tasks.tag.store import TagStore
 
+RACING = 60.0
+"""Seconds after which we give up losing races."""
 ROUNDS = 12
-"""Lost races in a row after which we give up."""
+"""Lost races in a row after which we give up where somebody wants us to stop."""
+LONGEST_PAUSE = 1.5
+"""Seconds between two attempts, at most: as long as a push takes, so that many writers spread."""
+
+_PASSING = frozenset({NotApplied.STALE_LOCK, NotApplied.OTHER})
+"""What may be over in a moment: another writer's lock, a full disk."""
 
 
 def _never() -> bool:
@@ -61,37 +69,40 @@ class LedgerWriter:
         `step` is called anew after every lost race; a step that answers with the ledger it was given is done
         already. `what` was tried ("claim api/staging"), `later` is the line that finds out what became of it,
         `retry` the line that tries again. `pinned` refs must not have moved. `stop` ends the asking after an
-        unknown answer; while `patience` is true, a remote that is away is waited for.
+        unknown answer, and the racing after 12 rounds. While `patience` is true, a remote that is away, full
+        or locked is waited for, and no race is the last one.
         Raises what the step raises, ConflictError, RefusedError, UnavailableError or UnknownOutcomeError.
         """
-        outcome = None
-        for attempt in range(ROUNDS):
+        deadline = time.monotonic() + RACING
+        in_doubt = False
+        for attempt in itertools.count(1):
             state = step(self.fact.ledger)
             if state is self.fact.ledger:
                 return
             now = utc_now()
             state = self._following(state, now)
-            new = self.store.build_environment(
-                self.tag, state, old=self.fact.object_id, by=self.identity, now=now
-            )
+            new = self.store.build_environment(self.fact, state, by=self.identity, now=now)
             outcome = self._push(new, pinned=pinned, stop=stop, patience=patience)
             if outcome.result is PushResult.APPLIED:
-                self.fact = EnvironmentFact(
-                    tag=self.tag, object_id=new, target=state.header.target, ledger=state
-                )
+                commit = self.fact.commit_for(state)
+                self.fact = EnvironmentFact(tag=self.tag, object_id=new, target=commit, ledger=state)
                 return
-            if outcome.reason is not NotApplied.RACE:
+            in_doubt = in_doubt or outcome.retried
+            is_in_time = attempt < ROUNDS or (time.monotonic() < deadline and not stop())
+            if not _goes_on(outcome, is_in_time=is_in_time, patience=patience):
                 break
-            time.sleep(random.uniform(0.02, 0.1) * (1 + min(attempt, 6)))  # noqa: S311 - jitter, no secret
+            time.sleep(random.uniform(0.02, min(LONGEST_PAUSE, 0.15 * attempt)))  # noqa: S311 - jitter, no secret
             self._refuse_moved(pinned, retry)
+            old = self.fact.object_id
             try:
                 self.fact = self._read(patience)
             except UnavailableError:
-                if not outcome.retried:
+                if not in_doubt:
                     raise
-                outcome = replace(outcome, result=PushResult.UNKNOWN)  # it may be lost to our own late push
                 break
-        assert outcome is not None  # noqa: S101 - ROUNDS is not zero
+            in_doubt = in_doubt and self.fact.object_id == old  # an old push of ours can't arrive any more
+        if in_doubt and outcome.reason in {NotApplied.RACE, *_PASSING}:
+            outcome = replace(outcome, result=PushResult.UNKNOWN)  # it may be lost to our own late push
         is_known = outcome.result is not PushResult.UNKNOWN
         raise push_error(
             outcome,
@@ -160,3 +171,10 @@ class LedgerWriter:
                     unchanged="Nothing was changed and no script was run.",
                     next_step=retry,
                 )
+
+
+def _goes_on(outcome: PushOutcome, *, is_in_time: bool, patience: Callable[[], bool]) -> bool:
+    """True where a push that was not applied is worth another attempt."""
+    if outcome.reason is NotApplied.RACE:
+        return is_in_time or patience()
+    return outcome.reason in _PASSING and patience()

@@ -221,6 +221,75 @@ def test_progress_to_nobody_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), writer)  # so that closing it can write what is left
 
 
+def test_nobody_reads_stderr_and_the_work_goes_on() -> None:
+    code = """
+from ci_tasks.core import console
+from ci_tasks.core.errors import RefusedError
+for number in range(4000):
+    console.progress(f"{number:04} " + "x" * 200)
+print("done", flush=True)
+input()
+console.error(RefusedError("No."))
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    ) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline() == b"done\n"
+        _, shown = running.communicate(b"\n", timeout=60)
+    assert running.returncode == 0
+    *lines, notice, error = shown.decode().splitlines()
+    assert [int(line[:4]) for line in lines] == list(range(len(lines)))
+    assert len(lines) > 1000
+    assert notice == f"note: {4000 - len(lines)} lines were dropped: nobody reads them"
+    assert error == "error: No."
+
+
+def test_the_program_ends_although_nobody_ever_reads_stderr() -> None:
+    code = "from ci_tasks.core import console; [console.progress('x' * 200) for _ in range(4000)]"
+    reader, writer = os.pipe()
+    done = subprocess.run(
+        [sys.executable, "-c", code], stderr=writer, env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=60
+    )
+    os.close(writer)
+    os.close(reader)
+    assert done.returncode == 0
+
+
+def test_a_reader_gets_every_line_in_order() -> None:
+    code = """
+from ci_tasks.core import console
+for number in range(20_000):
+    console.progress(str(number))
+console.warn("last")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        timeout=60,
+    )
+    assert done.stderr.decode().splitlines() == [*map(str, range(20_000)), "warning: last"]
+
+
+def test_no_thread_before_the_first_line() -> None:
+    code = "import threading; from ci_tasks.core import console; console.flush(); print(threading.active_count())"
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            check=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        ).stdout
+        == b"1\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("answer", "meant"), [(b"y\n", True), (b"YES\n", True), (b"\n", False), (b"n\n", False)]
 )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import time
+import tracemalloc
+from base64 import b64encode
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +14,8 @@ import pytest
 
 from ci_tasks.core.errors import ExitCode, RefusedError, UnavailableError, UsageError
 from ci_tasks.core.git import Identity, Repository
-from ci_tasks.core.git_process import GitFailedError, run_git, stream_git
+from ci_tasks.core.git_failures import spoken
+from ci_tasks.core.git_process import Ends, GitFailedError, run_git, stream_git
 from tests.core.places import counting_git, hook, origin_of, picture, serving
 from tests.repositories import Monorepo, git, write
 
@@ -53,6 +56,19 @@ class TestDiscovery:
         assert found.git_dir == monorepo.clone / ".git/worktrees/linked"
         assert found.common_dir == monorepo.clone / ".git"
         assert found.origin("origin").refs("refs/heads/main")
+
+    @pytest.mark.parametrize(
+        "name", [b"new\nline", "u\x85x".encode(), b"a\x1cb", b"caf\xe9"], ids=["LF", "NEL", "FS", "Latin-1"]
+    )
+    def test_a_path_that_is_no_plain_text(self, tmp_path: Path, name: bytes) -> None:
+        folder = tmp_path / os.fsdecode(name)
+        folder.mkdir()
+        git("init", "--quiet", cwd=folder)
+        found = Repository.discover(folder)
+        assert (found.root, found.git_dir) == (folder, folder / ".git")
+        assert found.object_format == "sha1"
+        address = found.origin("origin").address
+        assert address.encode() == os.fsencode(folder).replace(b"\xe9", rb"\udce9")
 
     def test_no_repository(self, tmp_path: Path) -> None:
         with pytest.raises(UsageError, match="not inside a git repository"):
@@ -119,6 +135,36 @@ class TestGitItself:
         monkeypatch.setenv("PATH", fake_git(tmp_path, text))
         with pytest.raises(UnavailableError, match="does not work"):
             Repository.discover(monorepo.clone)
+
+
+class TestOutput:
+    """What is kept of what git says."""
+
+    def test_the_first_and_the_last_of_what_a_server_says(self, tmp_path: Path) -> None:
+        text = "echo first >&2; yes remote: 0123456789 | head -c 20000000 >&2; echo; echo last >&2; exit 3"
+        tracemalloc.start()
+        answer = run_git(["-c", f"alias.x=!{text}", "x"], at=tmp_path)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        lines = answer.stderr.splitlines()
+        assert (answer.status, lines[0], lines[-1]) == (3, "first", "last")
+        assert "bytes left out]" in answer.stderr
+        # A line that is cut could lose the mark that the server said it: git alone is believed.
+        whole = [line for line in lines[1:-1] if not line.endswith("out]")]
+        assert all(line.startswith(("remote:", "remote"[: len(line)])) for line in whole)
+        assert peak < 2_000_000
+
+    def test_stdout_stays_whole(self, tmp_path: Path) -> None:
+        answer = run_git(["-c", "alias.x=!yes 0123456 | head -c 4000000", "x"], at=tmp_path)
+        assert answer.stdout == b"0123456\n" * 500_000
+
+    @pytest.mark.parametrize(("size", "whole"), [(131_072, True), (131_073, True), (1_000_000, False)])
+    def test_little_is_kept_as_it_is(self, size: int, *, whole: bool) -> None:
+        ends, text = Ends(), (b"line of text\n" * size)[:size]
+        for start in range(0, size, 50_000):
+            ends.add(text[start : start + 50_000])
+        assert (ends.text() == text.decode()) is whole
+        assert len(ends.text()) < 3 * 65_536 + 100
 
 
 class TestEnvironment:
@@ -485,6 +531,57 @@ class TestLogin:
         ]
         assert not [line for line in ours if "p%2540ss" in line or "p%40ss" in line]
         assert "p%" not in " ".join([caught.value.what, *caught.value.details, str(caught.value.next_step)])
+
+    @pytest.mark.parametrize("password", ["p w", "p@w", "p@w@x"])
+    def test_a_password_that_should_be_quoted(
+        self, monorepo: Monorepo, tmp_path: Path, logged: Path, password: str
+    ) -> None:
+        with serving(tmp_path) as server:
+            server.login = "Basic " + b64encode(f"me:{password}".encode()).decode()
+            monorepo.git("config", "remote.origin.url", f"http://me:{password}@{server.site}/remote.git")
+            logged.write_text("", encoding="utf-8")
+            origin = origin_of(monorepo.clone)
+            assert origin.address == f"http://{server.site}/remote.git"
+            assert origin.refs("refs/heads/main")
+        assert password not in logged.read_text(encoding="utf-8")
+
+    @pytest.mark.parametrize(
+        ("address", "shown"),
+        [
+            ("https://bob:my sekrit@host/x.git", "https://host/x.git"),
+            ("https://bob:pa@sekrit@host/x.git", "https://host/x.git"),
+            ("https://bob:pa/sekrit@host/x.git", "https://host/x.git"),
+            ("https://my sekrit@host/x.git", "https://host/x.git"),
+            ("https://host/x.git?private_token=my sekrit", "https://host/x.git"),
+            ("https://bob:se?krit@host/x.git?token=sekrit", "https://host/x.git"),
+            ("https://host:8443/@scope/x.git", "https://host:8443/@scope/x.git"),
+            ("https://bob:sekrit@host/@scope/x.git", "https://host/@scope/x.git"),
+            ("ssh://git@host/x?y.git", "ssh://host/x?y.git"),
+        ],
+    )
+    def test_no_secret_of_an_address_is_shown(self, monorepo: Monorepo, address: str, shown: str) -> None:
+        monorepo.git("config", "remote.origin.url", address)
+        assert origin_of(monorepo.clone).address == shown
+        said = f"fatal: unable to access '{address}/': error"
+        assert spoken(said)[0].removesuffix("/': error").removesuffix("': error") == (
+            f"fatal: unable to access '{shown}"
+        )
+
+    def test_a_login_that_insteadof_puts_in_is_in_no_argument(
+        self, monorepo: Monorepo, tmp_path: Path, logged: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with serving(tmp_path) as server:
+            server.login = "Basic bWU6c2VjcmV0"  # me:secret
+            monorepo.git("config", "remote.origin.url", f"http://{server.site}/remote.git")
+            monorepo.git("config", f"url.http://me:secret@{server.site}/.insteadOf", f"http://{server.site}/")
+            logged.write_text("", encoding="utf-8")
+            trace = tmp_path / "trace"
+            monkeypatch.setenv("GIT_TRACE", str(trace))  # does not reach git
+            origin = origin_of(monorepo.clone)
+            git("config", "--global", "trace2.eventTarget", str(trace), cwd=tmp_path)
+            assert origin.refs("refs/heads/main")
+        assert "remote-http" in trace.read_text(encoding="utf-8")
+        assert "me:secret" not in trace.read_text(encoding="utf-8")
 
     def test_a_user_without_a_password(
         self, monorepo: Monorepo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -337,8 +337,45 @@ class TestWriting:
         origin = origin_of(monorepo.clone)
         with pytest.raises(UsageError, match="does not accept"):
             origin.write_tag(b"object nothing\n\n")
-        with pytest.raises(UsageError, match="does not accept"):
+        with pytest.raises(UnavailableError, match="neither here nor at"):
             origin.write_tag(tag_content("1" * 40))
+
+    @pytest.mark.parametrize("removed", ["", "store.git", "store.git/objects"])
+    @pytest.mark.parametrize("cut", [False, True], ids=["whole", "shallow"])
+    def test_a_tag_is_written_after_the_store_was_removed(
+        self, shallow: Path, tagged: Monorepo, removed: str, *, cut: bool
+    ) -> None:
+        clone = shallow if cut else tagged.clone
+        origin = origin_of(clone)
+        commit = origin.ensure_commit(the_ref(origin, VERSION))
+        shutil.rmtree(clone / ".git" / "ci-tasks" / removed)
+        tag = origin.write_tag(tag_content(commit, name="api/v9.0.0"))
+        outcome = origin.push([RefUpdate(ref="refs/tags/api/v9.0.0", new=tag, old=None)])
+        assert outcome.result is PushResult.APPLIED, outcome.message
+
+    def test_a_tag_on_a_commit_that_only_the_removed_store_had(
+        self, tagged: Monorepo, tmp_path: Path
+    ) -> None:
+        git("clone", "--quiet", "--no-tags", str(tagged.remote), "behind", cwd=tmp_path)
+        tagged.write("api/main.txt", "third\n")
+        tagged.commit("Third")
+        origin = origin_of(tmp_path / "behind")
+        commit = origin.ensure_commit(the_ref(origin, "refs/heads/main"))
+        shutil.rmtree(tmp_path / "behind" / ".git" / "ci-tasks")
+        assert origin.write_tag(tag_content(commit))
+
+    def test_a_store_that_cannot_be_written_is_not_a_wrong_line(self, monorepo: Monorepo) -> None:
+        origin = origin_of(monorepo.clone)
+        commit = the_ref(origin, "refs/heads/main").object_id
+        shutil.rmtree(monorepo.clone / ".git" / "ci-tasks")
+        write(monorepo.clone / ".git" / "ci-tasks", "a file stands in its place")
+        with pytest.raises(UnavailableError, match="Can't write to"):
+            origin.write_tag(tag_content(commit))
+
+    def test_a_failure_of_git_is_not_a_fault_of_the_tag(self, monorepo: Monorepo) -> None:
+        monorepo.git("remote", "remove", "origin")
+        with pytest.raises(UnavailableError, match="could not write the tag object"):
+            Repository.discover(monorepo.clone).origin("origin").write_tag(tag_content("1" * 40))
 
     def test_f37_a_tag_on_the_commit_of_a_shallow_clone(self, shallow: Path, tagged: Monorepo) -> None:
         before = picture(shallow)
