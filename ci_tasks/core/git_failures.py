@@ -102,8 +102,12 @@ def before_announcement(stderr: str) -> bool:
 
 
 def without_user_info(text: str) -> str:
-    """The text with `user:password@` and what follows a question mark taken out of every URL."""
-    text = _USER_INFO.sub("", text)
+    """The text with `user:password@` taken out of every URL."""
+    return _USER_INFO.sub("", text)
+
+
+def _without_query(text: str) -> str:
+    """The text with what follows a question mark taken out of every URL of the web: it may be a token."""
     for query in (_QUERY_IN_QUOTES, _QUERY):
         text = query.sub(lambda found: found["kept"], text)
     return text
@@ -111,7 +115,7 @@ def without_user_info(text: str) -> str:
 
 def spoken(text: str) -> tuple[str, ...]:
     """What git and the server said, one screen at most: no blank lines, no hints, no user info."""
-    lines = (without_user_info(line).rstrip() for line in text.splitlines())
+    lines = (_without_query(without_user_info(line)).rstrip() for line in text.splitlines())
     kept = [line[:_WIDTH] for line in lines if line.strip() and not line.startswith("hint:")]
     return tuple(kept[:_LINES])
 

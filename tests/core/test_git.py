@@ -141,7 +141,9 @@ class TestOutput:
     """What is kept of what git says."""
 
     def test_the_first_and_the_last_of_what_a_server_says(self, tmp_path: Path) -> None:
-        text = "echo first >&2; yes remote: 0123456789 | head -c 20000000 >&2; echo; echo last >&2; exit 3"
+        text = (
+            "echo first >&2; yes remote: 0123456789 | head -c 20000000 >&2; echo >&2; echo last >&2; exit 3"
+        )
         tracemalloc.start()
         answer = run_git(["-c", f"alias.x=!{text}", "x"], at=tmp_path)
         peak = tracemalloc.get_traced_memory()[1]
@@ -152,7 +154,7 @@ class TestOutput:
         # A line that is cut could lose the mark that the server said it: git alone is believed.
         whole = [line for line in lines[1:-1] if not line.endswith("out]")]
         assert all(line.startswith(("remote:", "remote"[: len(line)])) for line in whole)
-        assert peak < 2_000_000
+        assert peak < 8_000_000
 
     def test_stdout_stays_whole(self, tmp_path: Path) -> None:
         answer = run_git(["-c", "alias.x=!yes 0123456 | head -c 4000000", "x"], at=tmp_path)
@@ -568,18 +570,16 @@ class TestLogin:
         )
 
     def test_a_login_that_insteadof_puts_in_is_in_no_argument(
-        self, monorepo: Monorepo, tmp_path: Path, logged: Path, monkeypatch: pytest.MonkeyPatch
+        self, monorepo: Monorepo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         with serving(tmp_path) as server:
             server.login = "Basic bWU6c2VjcmV0"  # me:secret
             monorepo.git("config", "remote.origin.url", f"http://{server.site}/remote.git")
             monorepo.git("config", f"url.http://me:secret@{server.site}/.insteadOf", f"http://{server.site}/")
-            logged.write_text("", encoding="utf-8")
             trace = tmp_path / "trace"
-            monkeypatch.setenv("GIT_TRACE", str(trace))  # does not reach git
-            origin = origin_of(monorepo.clone)
-            git("config", "--global", "trace2.eventTarget", str(trace), cwd=tmp_path)
-            assert origin.refs("refs/heads/main")
+            write(tmp_path / "home" / ".gitconfig", f"[trace2]\neventTarget = {trace}\n")
+            monkeypatch.setenv("HOME", str(tmp_path / "home"))
+            assert origin_of(monorepo.clone).refs("refs/heads/main")
         assert "remote-http" in trace.read_text(encoding="utf-8")
         assert "me:secret" not in trace.read_text(encoding="utf-8")
 

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from ci_tasks.core.checkout import Checkout
-from ci_tasks.core.errors import ConflictError, RefusedError, UsageError
+from ci_tasks.core.errors import ConflictError, RefusedError, UnavailableError
 from ci_tasks.core.git import Identity
 from ci_tasks.core.origin import RemoteRef
 from ci_tasks.tag import annotation
@@ -379,7 +379,7 @@ def test_old_records_are_shortened_with_a_warning_and_too_many_are_refused(
 
 def test_a_commit_that_is_not_there_is_no_target(store: TagStore, monorepo: Monorepo) -> None:
     writer = LedgerWriter(store, TAG, identity=ME)
-    with pytest.raises(UsageError):
+    with pytest.raises(UnavailableError, match="neither here nor at"):
         _write(writer, _claim(1, commit_of("nowhere")))
     assert REF not in monorepo.remote_refs()
 
