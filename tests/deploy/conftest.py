@@ -105,7 +105,10 @@ class Site:
         ledger = self.ledger(tag)
         edit(ledger)
         text = git("cat-file", "tag", f"refs/tags/{tag}", cwd=self.remote)
-        documents = [json.dumps(document) for document in (ledger.header, *ledger.records)]
+        documents = [
+            json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+            for document in (ledger.header, *ledger.records)
+        ]
         message = "\n".join([text.partition("\n---\n")[0], "---", *documents, ""])
         self.put(tag, message)
 
