@@ -114,14 +114,22 @@ def main() -> None:
         def listing() -> float:
             return run(["git", "ls-remote", "--tags", f"file://{remote}"], cwd=clone)
 
-        def contents() -> float:
-            patterns = [f"refs/tags/**/{environment}" for environment in ENVIRONMENTS]
+        def contents(*patterns: str) -> float:
             form = "--format=%(objectname) %(refname) %(contents)"
             return run(["git", "for-each-ref", form, *patterns], cwd=remote)
 
+        def all_contents() -> float:
+            return contents("refs/tags/")
+
+        def environment_contents() -> float:
+            return contents(*(f"refs/tags/**/{environment}" for environment in ENVIRONMENTS))
+
         print(f"start-up ({'inv --list'}), taken off below: {start * 1000:.0f} ms")
-        say("deploy.status --json / git ls-remote --tags", *in_turn(ours, listing, rounds=ROUNDS))
-        say("deploy.status --json / for-each-ref contents", *in_turn(ours, contents, rounds=ROUNDS))
+        say("status / for-each-ref of all, with contents", *in_turn(ours, all_contents, rounds=ROUNDS))
+        say(
+            "status / the same of environment tags alone", *in_turn(ours, environment_contents, rounds=ROUNDS)
+        )
+        say("status / git ls-remote --tags", *in_turn(ours, listing, rounds=ROUNDS))
 
 
 if __name__ == "__main__":

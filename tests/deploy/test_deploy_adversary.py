@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from tests.deploy.conftest import Site
 
+pytestmark = pytest.mark.unmeasured
+
 DEPLOY = ("deploy", *STAGING)
 
 

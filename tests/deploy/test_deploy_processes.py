@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
     from tests.deploy.conftest import Site
 
+pytestmark = pytest.mark.unmeasured
+
 WEST = ("--region", "eu-west")
 FAMILY = f"""\
 {REMEMBER}
