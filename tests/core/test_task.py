@@ -23,8 +23,6 @@ from tests.core import sample
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.unmeasured
-
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:

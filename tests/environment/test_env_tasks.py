@@ -23,8 +23,6 @@ PROJECT = Path(__file__).parents[2]
 TASKS = """
 from invoke import Collection
 from ci_tasks.environment import tasks
-
-pytestmark = pytest.mark.unmeasured
 ns = Collection()
 ns.add_collection(Collection.from_module(tasks, name="env"))
 """

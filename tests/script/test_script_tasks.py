@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 TASKS = """\
 from invoke import Collection
 from ci_tasks.script import tasks
-
-pytestmark = pytest.mark.unmeasured
 ns = Collection()
 ns.add_collection(Collection.from_module(tasks), name="script")
 """
