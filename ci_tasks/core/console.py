@@ -13,7 +13,6 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, TextIO
 
 from ci_tasks.core.command_line import typed
-from ci_tasks.core.stderr_queue import StderrQueue
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,8 +27,6 @@ _CONTROL = re.compile(
 )
 _BOLD, _RESET = "\x1b[1m", "\x1b[0m"
 _GAP = "  "
-_STDERR = 2
-_queue = StderrQueue(_STDERR)
 _COMMAND = re.compile(r"(?m)^(\s*):(?=:)|#(?=#\[)")
 """How a workflow command begins: `::` first on a line, or `##[` anywhere in it (the older form)."""
 
@@ -58,36 +55,15 @@ def put(stream: TextIO | None, text: str) -> None:
     """Write a line and flush; what the stream's encoding doesn't have is written as an escape."""
     if stream is None:
         return
-    stream.write(_encoded(stream, text))
+    encoding = stream.encoding or "utf-8"
+    stream.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
     stream.flush()
 
 
-def _encoded(stream: TextIO, text: str) -> str:
-    encoding = stream.encoding or "utf-8"
-    return text.encode(encoding, "backslashreplace").decode(encoding) + "\n"
-
-
-def _tell(text: str, *, keep: bool = True) -> None:
-    """Write to stderr, without waiting for its reader; a line not to `keep` is dropped if nobody reads."""
-    stream = sys.stderr
+def _tell(text: str) -> None:
+    """Write to stderr; a reader who has gone away is no reason to stop the work."""
     with suppress(OSError, ValueError):
-        if stream is not None and _is_real(stream):
-            _queue.put(_encoded(stream, text).encode(stream.encoding or "utf-8"), keep=keep)
-        else:
-            put(stream, text)
-
-
-def _is_real(stream: TextIO) -> bool:
-    """Whether it is the stderr of the process, and not one that a caller has put in its place."""
-    try:
-        return stream.fileno() == _STDERR
-    except (OSError, ValueError):
-        return False
-
-
-def flush() -> None:
-    """Let what was said so far reach the reader of stderr first; wait a second at most."""
-    _queue.flush()
+        put(sys.stderr, text)
 
 
 def _watched(stream: TextIO | None) -> bool:
@@ -106,7 +82,7 @@ def is_terminal() -> bool:
 
 def progress(text: str) -> None:
     """Show one line of what is going on, on stderr."""
-    _tell(one_line(text), keep=False)
+    _tell(one_line(text))
 
 
 def warn(text: str) -> None:
@@ -123,7 +99,6 @@ def error(error: CiTasksError) -> None:
     if error.next_step:
         lines.append(f"next: {one_line(next_line(error.next_step))}")
     _tell("\n".join(lines))
-    flush()
 
 
 def next_line(next_step: str) -> str:
@@ -135,7 +110,6 @@ def ask(question: str) -> bool:
     """Ask a yes-or-no question on a terminal; anything but `y` or `yes` is a no, and so is no terminal."""
     if not (_watched(sys.stderr) and sys.stdin is not None and sys.stdin.isatty()):
         return False
-    flush()
     sys.stderr.write(f"{one_line(question)} [y/N] ")
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower() in {"y", "yes"}

@@ -146,7 +146,6 @@ def _perform(declared: Declaration, c: Context, given: dict[str, Any]) -> Answer
             with signals.raising(), bytecode.kept():
                 arguments = _arguments(declared, given, line)
                 answer: Answer = declared.face(c, **arguments)
-                console.flush()  # what was going on stands before what came of it
                 say(answer, as_json=as_json)
         except Exit:
             raise  # from a task that this one called: it has said all there is to say
