@@ -60,13 +60,6 @@ def clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path
         yield home
 
 
-@pytest.fixture(autouse=True)
-def measured(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave the processes of tests that say so out of the measurement of coverage."""
-    if request.node.get_closest_marker("unmeasured"):
-        monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
-
-
 class Inv(Protocol):
     """Runs the real `inv` and returns what it did; `env` adds to the clean environment."""
 

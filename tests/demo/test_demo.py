@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-pytestmark = pytest.mark.unmeasured
-
 ORIGINALS = ROOT / "scripts/deployment"
 COPIES = ROOT / "ci_tasks/demo/monorepo/scripts/deployment"
 CI_TASKS = "from ci_tasks.program import main; main()"

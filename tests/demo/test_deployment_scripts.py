@@ -17,8 +17,6 @@ from tests.repositories import Monorepo, write
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.unmeasured
-
 SCRIPTS = ROOT / "scripts/deployment"
 NAMES = ("10-ci-release", "15-ci-check", "20-ci-switch", "30-ci-prune", "40-ci-smoke")
 

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from tests.deploy.conftest import Site
 
-pytestmark = pytest.mark.unmeasured
-
 DEPLOY = ("deploy", *STAGING)
 
 

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from tests.deploy.conftest import Site
 
-pytestmark = pytest.mark.unmeasured
-
 STAGING = ("--env", "staging", "--subproject", "api")
 REF = "refs/tags/api/staging"
 REPAIR = "docs/how-to/repair-an-environment-tag.md"

@@ -24,8 +24,6 @@ from ci_tasks.tag.store import EnvironmentFact
 if TYPE_CHECKING:
     from tests.deploy.conftest import Site
 
-pytestmark = pytest.mark.unmeasured
-
 STAGING = ("--env", "staging", "--subproject", "api")
 
 

@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
     from tests.deploy.conftest import Site
 
-pytestmark = pytest.mark.unmeasured
-
 WEST = ("--region", "eu-west")
 FAMILY = f"""\
 {REMEMBER}

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from tests.conftest import Inv
     from tests.deploy.conftest import Site
 
-pytestmark = pytest.mark.unmeasured
-
 STAGING = ("--env", "staging", "--subproject", "api")
 SCRIPTS = "scripts/deployment"
 SH = "#!/bin/sh\n# Description: test\n"

@@ -21,8 +21,6 @@ from tests.repositories import git
 if TYPE_CHECKING:
     from tests.deploy.conftest import Site
 
-pytestmark = pytest.mark.unmeasured
-
 STAGING = ("--env", "staging", "--subproject", "api")
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 12345\n"
 

@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from tests.repositories import Monorepo
     from tests.tag.conftest import Run
 
-pytestmark = pytest.mark.unmeasured
-
 __all__ = ["head", "store"]
 NAME = "api/staging"
 SECOND = timedelta(seconds=1)

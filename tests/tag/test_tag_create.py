@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from tests.repositories import Monorepo
     from tests.tag.conftest import Run
 
-pytestmark = pytest.mark.unmeasured
-
 API = ("--subproject", "api", "--version", "v1.0.0")
 REF = "refs/tags/api/v1.0.0"
 

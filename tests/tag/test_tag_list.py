@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from tests.repositories import Monorepo
     from tests.tag.conftest import Run
 
-pytestmark = pytest.mark.unmeasured
-
 FOREIGN = ("release-1.2", "v1.2", "2024.01.3", "@scope/pkg@1.2.3", "pkg-v1.2.3", "a/b/c/d", "🚀", "api/v1")
 GIT_TAG = {
     "tagId",

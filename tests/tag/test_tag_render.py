@@ -11,8 +11,6 @@ from ci_tasks.tag.model import GitTag
 from ci_tasks.tag.names import TagType
 from ci_tasks.tag.render import tag_table
 
-pytestmark = pytest.mark.unmeasured
-
 NONE = TagList(tags=[], foreign=[])
 
 

@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from tests.repositories import Monorepo
     from tests.tag.conftest import Run
 
-pytestmark = pytest.mark.unmeasured
-
 TAG = EnvironmentTag(subproject="api", environment="staging")
 REF = "refs/tags/api/staging"
 ME = Identity(name="Test Person", email="test@example.invalid")
