@@ -16,6 +16,7 @@ if str(ROOT) not in sys.path:  # the tests also run from a checkout that nobody 
     sys.path.insert(0, str(ROOT))
 
 from tests.repositories import Monorepo, build_monorepo  # noqa: E402 - needs the path above
+from tests.warm import Job, Warm  # noqa: E402 - needs the path above
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -77,9 +78,29 @@ def program(name: str) -> Path:
     return Path(sys.executable).parent / name
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--cold", action="store_true", help="start every inv from nothing, as a user does")
+
+
 @pytest.fixture(scope="session")
-def inv() -> Inv:
-    """The real `inv`, in a process of its own."""
+def warm(
+    request: pytest.FixtureRequest, clean_environment: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Warm | None]:
+    """Forks `inv` quickly; None where each is to be started from nothing."""
+    assert clean_environment
+    if request.config.getoption("--cold") or not hasattr(os, "memfd_create"):
+        yield None
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(ROOT))
+        started = Warm(tmp_path_factory.mktemp("warm"))
+    yield started
+    started.close()
+
+
+@pytest.fixture(scope="session")
+def inv(warm: Warm | None) -> Inv:
+    """The real `inv`, in a process of its own; see tests/warm.py."""
 
     def run(
         *arguments: str,
@@ -87,10 +108,16 @@ def inv() -> Inv:
         env: Mapping[str, str] | None = None,
         input: str | None = None,  # noqa: A002 - named as in subprocess
     ) -> subprocess.CompletedProcess[str]:
+        command = [str(program("inv")), *arguments]
+        whole = {**os.environ, "PYTHONPATH": str(ROOT), **(env or {})}
+        if warm is not None and warm.suits(whole):
+            job = Job(list(arguments), str(cwd), whole)
+            status, *said = warm.run(job, (input or "").encode(), timeout=100)
+            return subprocess.CompletedProcess(command, status, *(_text(each) for each in said))
         return subprocess.run(
-            [program("inv"), *arguments],
+            command,
             cwd=cwd,
-            env={**os.environ, "PYTHONPATH": str(ROOT), **(env or {})},
+            env=whole,
             input=input if input is not None else "",
             check=False,
             capture_output=True,
@@ -99,6 +126,11 @@ def inv() -> Inv:
         )
 
     return run
+
+
+def _text(data: bytes) -> str:
+    """As subprocess reads text: universal line ends."""
+    return data.decode().replace("\r\n", "\n").replace("\r", "\n")
 
 
 @pytest.fixture
