@@ -1,7 +1,8 @@
 """A deployment whose one script does nothing against the git commands that it can't do without.
 
 Raw: find the repository, list the remote's tags, read the version tag, list and read the files of its commit,
-write the claim's tag object and push it with a lease, write the result's and push that.
+write the claim's tag object and push it with a lease, write the result's and push that. Once with a remote
+that has one tag, where everything but start-up is small, and once with the 10,000 tags of a monorepo.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 from bench.timing import INV, in_turn, run, say
 
 ROUNDS = 15
+MANY = 10_000
 
 RAW = r"""
 set -eu
@@ -68,10 +70,28 @@ def build(folder: Path) -> Path:
     return clone
 
 
+def add_versions(remote: Path, number: int) -> None:
+    """Annotated version tags of other subprojects, as years of releases leave them."""
+    tags = "".join(
+        f"tag p{index // 50}/v0.{index % 50}.0\nfrom refs/heads/main\n"
+        f"tagger B <b@example.invalid> {1_700_000_000 + index} +0000\ndata 8\nrelease\n\n"
+        for index in range(number)
+    )
+    subprocess.run(["git", "fast-import", "--quiet"], cwd=remote, input=tags.encode(), check=True)
+    subprocess.run(["git", "pack-refs", "--all"], cwd=remote, check=True)
+
+
 def main() -> None:
-    """Print the ratio, whole and without the start of `inv`."""
+    """Print the ratios, whole and without the start of `inv`."""
+    for others in (0, MANY):
+        measure(others)
+
+
+def measure(others: int) -> None:
+    """One of the two remotes."""
     with tempfile.TemporaryDirectory() as name:
         clone = build(Path(name))
+        add_versions(Path(name) / "remote.git", others)
 
         def ours() -> float:
             return run([INV, "deploy", "--env", "staging", "--again"], cwd=clone)
@@ -85,7 +105,8 @@ def main() -> None:
             run(["git", "push", "--quiet", "origin", ":refs/tags/staging"], cwd=clone)
             return seconds
 
-        say("deploy / the raw git commands", *in_turn(ours, raw_then_begin_anew, rounds=ROUNDS))
+        what = f"deploy / the raw git commands, {others + 1} tags on the remote"
+        say(what, *in_turn(ours, raw_then_begin_anew, rounds=ROUNDS))
         start = run([INV, "--list"], cwd=clone)
         print(f"of ours, inv --list alone takes {start * 1000:.0f} ms")
 
