@@ -41,4 +41,4 @@ class Checkout:
     @cached_property
     def origin(self) -> Origin:
         """The remote that the settings name, or the repository itself where it has none."""
-        return self.repository.origin(self.settings.remote)
+        return self.repository.origin(self.settings.remote, sign=self.settings.sign)

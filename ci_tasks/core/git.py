@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ci_tasks.core.errors import UnavailableError, UsageError
 from ci_tasks.core.git_failures import local_failure, owner_fix, spoken
 from ci_tasks.core.git_process import NETWORK_TIMEOUT, GitAnswer, require_version, run_git
+from ci_tasks.core.signing import SigningFormat
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -157,17 +158,23 @@ class Repository:
         entries = answer.stdout.decode("utf-8", "surrogateescape").split("\0")
         return tuple(sorted({entry[3:] for entry in entries if entry}))
 
-    def origin(self, remote_name: str, *, timeout: float = NETWORK_TIMEOUT) -> Origin:
+    def origin(
+        self,
+        remote_name: str,
+        *,
+        timeout: float = NETWORK_TIMEOUT,
+        sign: SigningFormat = SigningFormat.NONE,
+    ) -> Origin:
         """The remote of this name, or the repository itself if it has no remote at all.
 
         Raises UsageError for an unknown remote, RefusedError for one with more than one address. `timeout` in
-        seconds is for each call over the network.
+        seconds is for each call over the network; every tag that is written there is signed as `sign` says.
         """
         from ci_tasks.core.remote import find_origin  # noqa: PLC0415 - it needs Repository
 
         if not remote_name or remote_name.startswith("-") or _SPACE_OR_CONTROL.search(remote_name):
             raise UsageError(f"{remote_name!r} is not the name of a remote.")
-        return find_origin(self, remote_name, timeout=timeout)
+        return find_origin(self, remote_name, timeout=timeout, sign=sign)
 
     def addresses(self, remote_name: str, *, push: bool) -> tuple[str, ...]:
         """The addresses of a remote as git uses them, `url.*.insteadOf` applied."""

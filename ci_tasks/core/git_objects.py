@@ -56,6 +56,7 @@ class ObjectDatabase:
         *arguments: str,
         stdin: bytes = b"",
         timeout: float = LOCAL_TIMEOUT,
+        environment: Mapping[str, str] | None = None,
         abandon: Callable[[], bool] | None = None,
     ) -> GitAnswer:
         """Run git on this git folder, named explicitly: nothing is searched for."""
@@ -65,7 +66,7 @@ class ObjectDatabase:
             at=self._at,
             stdin=stdin,
             timeout=timeout,
-            environment=self._environment,
+            environment={**self._environment, **(environment or {})},
             abandon=abandon,
         )
 
@@ -158,17 +159,19 @@ class _Pieces:
     def line(self) -> bytes:
         while (end := self._held.find(b"\n")) < 0:
             self._more()
-        return self._take(end + 1)[:-1]
+        return self._take(end)
 
-    def exactly(self, size: int) -> bytes:
-        while len(self._held) < size:
+    def counted(self, size: int) -> bytes:
+        """So many bytes, and the newline that ends them."""
+        while len(self._held) <= size:
             self._more()
         return self._take(size)
 
     def _take(self, size: int) -> bytes:
+        """The next bytes, without the one behind them."""
         with memoryview(self._held) as view, view[:size] as part:
             taken = bytes(part)
-        del self._held[:size]
+        del self._held[: size + 1]
         return taken
 
     def _more(self) -> None:
@@ -191,9 +194,7 @@ def _next_object(source: _Pieces, wanted: str, limit: int | None) -> RawObject |
         raise RefusedError(
             f"The {kind} {wanted} has {size} bytes, more than {limit}.", unchanged="Nothing was changed."
         )
-    data = source.exactly(int(size))
-    source.exactly(1)  # the newline that ends it
-    return RawObject(object_id=object_id, kind=kind, data=data)
+    return RawObject(object_id=object_id, kind=kind, data=source.counted(int(size)))
 
 
 def _entry(line: bytes) -> TreeEntry:

@@ -25,6 +25,8 @@ NETWORK_TIMEOUT = 120.0
 _GRACE = 2.0
 _NAP = 0.2  # seconds between two questions whether to give up
 _OLDEST = (2, 31)
+SSH_SIGNATURES = (2, 34)
+"""The first version of git that signs and verifies with ssh keys."""
 _PIECE = 1 << 16
 
 # How the user logs in and who he is. Every other GIT_* variable says which repository, index or configuration
@@ -42,6 +44,13 @@ _ADMITTED = frozenset(
         "GIT_AUTHOR_NAME",
         "GIT_AUTHOR_EMAIL",
     }
+)
+# What git tells its hooks of the objects and the index that it is about to accept.
+_OF_HOOKS = (
+    "GIT_INDEX_FILE",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_QUARANTINE_PATH",
 )
 _FIXED = {
     "GIT_TERMINAL_PROMPT": "0",
@@ -73,6 +82,16 @@ class GitAnswer(NamedTuple):
     stdout: bytes
     stderr: str
     timed_out: bool = False
+
+
+def hook_environment() -> dict[str, str]:
+    """For the entry points of hooks: the variables that say what git is about to accept, to be handed on.
+
+    No other command wants them: they lead away from the index and the objects of the repository itself.
+    """
+    given = {name: os.environ[name] for name in _OF_HOOKS if os.environ.get(name)}
+    index = given.get("GIT_INDEX_FILE")
+    return given if index is None else {**given, "GIT_INDEX_FILE": os.path.abspath(index)}  # noqa: PTH100 - it may be a link
 
 
 class GitFailedError(Exception):
@@ -308,17 +327,20 @@ def _git_path() -> str:
     return found
 
 
-def require_version() -> None:
-    """Raise UnavailableError where git is too old or broken.
+def require_version(wanted: tuple[int, int] = _OLDEST, why: str | None = None) -> None:
+    """Raise UnavailableError where git is broken or older than `wanted`; `why` goes on after "is needed ".
 
     Asked when git did not answer as expected, which one that is too old never does: the first question that
     is put to it takes an option that came with the oldest version we can use.
     """
-    _check_version(_git_path())
+    path = _git_path()
+    found = _version_of(path)
+    if found < wanted:
+        raise _too_old(path, found, wanted, why)
 
 
 @functools.lru_cache(maxsize=8)
-def _check_version(path: str) -> None:
+def _version_of(path: str) -> tuple[int, int]:
     answer = _run(["version"], at=Path("/"), stdin=b"", timeout=LOCAL_TIMEOUT, environment={})
     numbers = re.match(rb"git version (\d+)\.(\d+)", answer.stdout)
     if answer.status or not numbers:
@@ -326,16 +348,21 @@ def _check_version(path: str) -> None:
         raise UnavailableError(
             f"{path} does not work.", details=said.splitlines()[:5], next_step=f"{path} --version"
         )
-    if (int(numbers[1]), int(numbers[2])) < _OLDEST:
-        wanted = ".".join(map(str, _OLDEST))
-        raise UnavailableError(
-            f"git {int(numbers[1])}.{int(numbers[2])} ({path}) is too old: git {wanted} or newer is needed.",
-            details=[
-                f"git {wanted} is the first that takes settings from the environment, so that no token",
-                "stands in the list of processes, and that fetches all of several tags or none.",
-            ],
-            next_step="git --version",
-        )
+    return int(numbers[1]), int(numbers[2])
+
+
+def _too_old(path: str, found: tuple[int, int], wanted: tuple[int, int], why: str | None) -> UnavailableError:
+    number = ".".join(map(str, wanted))
+    reasons = [
+        f"git {number} is the first that takes settings from the environment, so that no token",
+        "stands in the list of processes, and that fetches all of several tags or none.",
+    ]
+    return UnavailableError(
+        f"git {found[0]}.{found[1]} ({path}) is too old: git {number} or newer is needed"
+        f"{f' {why}' if why else ''}.",
+        details=[] if why else reasons,
+        next_step="git --version",
+    )
 
 
 @functools.lru_cache(maxsize=1)

@@ -90,10 +90,18 @@ class PrivateStore(ObjectDatabase):
         *arguments: str,
         stdin: bytes = b"",
         timeout: float = LOCAL_TIMEOUT,
+        environment: Mapping[str, str] | None = None,
         abandon: Callable[[], bool] | None = None,
     ) -> GitAnswer:
         """Run git on the store, as in ObjectDatabase."""
-        return super().git(*_REF_SETTINGS, *arguments, stdin=stdin, timeout=timeout, abandon=abandon)
+        return super().git(
+            *_REF_SETTINGS,
+            *arguments,
+            stdin=stdin,
+            timeout=timeout,
+            environment=environment,
+            abandon=abandon,
+        )
 
     def kinds(self, ids: Sequence[str]) -> dict[str, str]:
         """The kind of each object that is here; a store that can't say is made anew and is empty."""

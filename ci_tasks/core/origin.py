@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ci_tasks.core.errors import ConflictError, RefusedError, UnavailableError, UsageError
 from ci_tasks.core.git_failures import local_failure, spoken
 from ci_tasks.core.git_objects import ObjectDatabase, RawObject, TreeEntry
+from ci_tasks.core.git_verification import verify
 from ci_tasks.core.push import (
     PushOutcome,
     PushResult,
@@ -16,15 +17,20 @@ from ci_tasks.core.push import (
     not_applied,
     until_known,
 )
+from ci_tasks.core.signing import SigningFormat
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from ci_tasks.core.git_signing import Signer
+    from ci_tasks.core.signing import AllowedSigners, Signature
 
 __all__ = ["MovedError", "Origin", "OwnOrigin", "RawObject", "RemoteRef", "TreeEntry"]
 
 _LARGEST = 1 << 24  # bytes; a tag or commit is far smaller, but a tag may lead to any file
 _ID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 PEELED = "^{}"
+_LISTED = re.compile(r"^([0-9a-f]+)\t([^\n]*)\n(?:([0-9a-f]*)\t\2\^\{\}\n)?", re.MULTILINE)
 
 
 class RemoteRef(NamedTuple):
@@ -52,10 +58,11 @@ class Origin(ABC):
 
     is_self: bool
 
-    def __init__(self, address: str, database: ObjectDatabase) -> None:
+    def __init__(self, address: str, database: ObjectDatabase, signer: Signer) -> None:
         # A path need not be UTF-8, but what is recorded of it has to be.
         self.address = address.encode("utf-8", "backslashreplace").decode()
         self._database = database
+        self._signer = signer
 
     @abstractmethod
     def refs(self, *patterns: str) -> tuple[RemoteRef, ...]:
@@ -80,6 +87,10 @@ class Origin(ABC):
     def is_ancestor(self, commit: str, refs: Sequence[RemoteRef]) -> bool:
         """True if the commit is in the history of one of these branches; missing history is never a "no"."""
 
+    @abstractmethod
+    def whole_history(self, refs: Sequence[RemoteRef]) -> ObjectDatabase:
+        """Where every commit behind these refs can be read; UnavailableError if a part is not to be had."""
+
     def commit_files(self, commit: str, *, under: Sequence[str] = ()) -> tuple[TreeEntry, ...]:
         """All files of a commit that `ensure_commit` gave, or those under some folders."""
         return self._database.files(checked_id(commit), under)
@@ -88,9 +99,23 @@ class Origin(ABC):
         """Objects in the order asked for, one in memory at a time."""
         return self._database.read([checked_id(object_id) for object_id in ids])
 
-    def write_tag(self, content: bytes) -> str:
-        """Write a tag object, checked by git, where `push` finds it; gives its id."""
-        return self._database.write_tag(content)
+    def write_tag(self, content: bytes, *, sign: bool = False) -> str:
+        """Write a tag object, checked by git, where `push` finds it; gives its id.
+
+        It is signed if the settings or `sign` say so. Raises UsageError where git has no key to sign with,
+        UnavailableError where the signer fails.
+        """
+        wanted = sign or self._signer.format is not SigningFormat.NONE
+        return self._database.write_tag(self._signer.sign(content) if wanted else content)
+
+    def signature(self, object_id: str, allowed: AllowedSigners) -> Signature:
+        """What the signature of a tag object is worth that `objects` gave."""
+        (found,) = self._database.read([checked_id(object_id)], limit=_LARGEST)
+        return verify(self._database, found, allowed)
+
+    def own_signature(self, allowed: AllowedSigners) -> Signature:
+        """Who signs what is written here; nothing is written. Raises as `write_tag` does."""
+        return self._signer.own_signature(allowed)
 
     def push_until_known(
         self,
@@ -124,9 +149,15 @@ class OwnOrigin(Origin):
     is_self = True
 
     def __init__(
-        self, database: ObjectDatabase, *, address: str, object_format: str, is_shallow: bool
+        self,
+        database: ObjectDatabase,
+        *,
+        address: str,
+        object_format: str,
+        is_shallow: bool,
+        signer: Signer,
     ) -> None:
-        super().__init__(address, database)
+        super().__init__(address, database, signer)
         self._absent = "0" * (64 if object_format == "sha256" else 40)
         self._is_shallow = is_shallow
 
@@ -177,6 +208,16 @@ class OwnOrigin(Origin):
             raise local_failure(f"read the history of {names_of(refs)}", "")
         return False
 
+    def whole_history(self, refs: Sequence[RemoteRef]) -> ObjectDatabase:
+        """As in Origin; nothing can be fetched."""
+        if self._is_shallow:
+            raise UnavailableError(
+                f"The history of {names_of(refs)} is cut: this clone is shallow.",
+                unchanged="Nothing was changed.",
+                next_step="git fetch --unshallow",
+            )
+        return self._database
+
     def push(
         self,
         updates: Sequence[RefUpdate],
@@ -208,15 +249,15 @@ class OwnOrigin(Origin):
 
 
 def parse_listing(output: bytes, patterns: Sequence[str]) -> tuple[RemoteRef, ...]:
-    """Lines of "<id> TAB <full name>", a tag's peeled id in one of its own; filtered by name or prefix."""
+    """Lines of "<id> TAB <full name>", a tag's peeled id in one of its own below it; those asked for.
+
+    One regular expression over the whole: 100,000 tags are split in a third of the time that a loop takes.
+    """
     exact = {name for name in patterns if not name.endswith("/")}
     prefixes = tuple(name for name in patterns if name.endswith("/"))
-    lines = output.decode("utf-8", "surrogateescape").split("\n")
-    rows = [line.split("\t", 1) for line in lines if line]
-    peeled = {name[: -len(PEELED)]: object_id for object_id, name in rows if name.endswith(PEELED)}
     return tuple(
-        RemoteRef(name, object_id, peeled.get(name) or None)
-        for object_id, name in rows
+        RemoteRef(name, object_id, peeled or None)
+        for object_id, name, peeled in _LISTED.findall(output.decode("utf-8", "surrogateescape"))
         if (name.startswith(prefixes) or name in exact) and not name.endswith(PEELED)
     )
 

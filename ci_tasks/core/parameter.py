@@ -137,8 +137,8 @@ def declaration(face: Callable[..., Any], *, changes: bool) -> Declaration:
 
 
 def dashed(key: str) -> str:
-    """The option as it is typed."""
-    return f"--{key.replace('_', '-')}"
+    """The option as it is typed; `from_` is `--from`: Python has a use for some words."""
+    return f"--{key.strip('_').replace('_', '-')}"
 
 
 def example(docstring: str | None) -> str | None:

@@ -9,6 +9,7 @@ from urllib.parse import unquote
 from ci_tasks.core.errors import RefusedError, UsageError, nearest
 from ci_tasks.core.git_failures import without_user_info
 from ci_tasks.core.git_objects import ObjectDatabase
+from ci_tasks.core.git_signing import Signer
 from ci_tasks.core.git_store import PrivateStore
 from ci_tasks.core.origin import OwnOrigin
 from ci_tasks.core.remote_origin import RemoteOrigin
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from ci_tasks.core.git import Repository, Setting
     from ci_tasks.core.origin import Origin
+    from ci_tasks.core.signing import SigningFormat
 
 _TRANSPORT = ("http.", "credential.", "url.", "ssh.", "protocol.")
 _TRANSPORT_OF_CORE = frozenset({"core.sshcommand", "core.askpass", "core.gitproxy"})
@@ -35,7 +37,7 @@ _HELPER = (
 )
 
 
-def find_origin(repository: Repository, name: str, *, timeout: float) -> Origin:
+def find_origin(repository: Repository, name: str, *, timeout: float, sign: SigningFormat) -> Origin:
     """The remote of this name, or the repository itself where there is no remote at all."""
     remotes = _remote_names(repository.configuration)
     if not remotes:
@@ -44,6 +46,7 @@ def find_origin(repository: Repository, name: str, *, timeout: float) -> Origin:
             address=str(repository.root),
             object_format=repository.object_format,
             is_shallow=repository.is_shallow,
+            signer=Signer(repository, objects=repository.common_dir / "objects", sign=sign),
         )
     if name not in remotes:
         close = nearest(name, remotes)
@@ -71,7 +74,12 @@ def find_origin(repository: Repository, name: str, *, timeout: float) -> Origin:
         lends=not (repository.is_shallow or repository.is_partial),
     )
     return RemoteOrigin(
-        url, store, address=_for_people(effective), local_git_dir=repository.common_dir, timeout=timeout
+        url,
+        store,
+        address=_for_people(effective),
+        local_git_dir=repository.common_dir,
+        signer=Signer(repository, objects=store.git_dir / "objects", sign=sign),
+        timeout=timeout,
     )
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ci_tasks.core.errors import UnavailableError
 from ci_tasks.core.git_failures import kind_of, spoken, unreachable
 from ci_tasks.core.git_process import NETWORK_TIMEOUT, GitAnswer
+from ci_tasks.core.git_signing import SignerError
 from ci_tasks.core.git_store import WHOLE_HISTORY, PrivateStore
 from ci_tasks.core.origin import (
     PEELED,
@@ -28,6 +29,9 @@ from ci_tasks.core.push import PushOutcome, RefUpdate, outcome_of, push_command
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
+
+    from ci_tasks.core.git_objects import ObjectDatabase
+    from ci_tasks.core.git_signing import Signer
 
 _FEW = 20  # names that are worth handing to ls-remote: it compares every ref with every name
 _MANY = 64  # refs that are fetched by id: git compares every refspec with every ref of the remote
@@ -48,9 +52,10 @@ class RemoteOrigin(Origin):
         *,
         address: str,
         local_git_dir: Path,
+        signer: Signer,
         timeout: float = NETWORK_TIMEOUT,
     ) -> None:
-        super().__init__(address, store)
+        super().__init__(address, store, signer)
         self._url = url
         self._store = store
         self._local_git_dir = local_git_dir
@@ -102,21 +107,24 @@ class RemoteOrigin(Origin):
                 )
         return require_commit(self._store, ref, commit)
 
-    def write_tag(self, content: bytes) -> str:
+    def write_tag(self, content: bytes, *, sign: bool = False) -> str:
         """As in Origin; a commit that only the user's shallow clone has is brought to the store first.
 
         A store that was damaged or removed since it was made ready (a script may do that) is made anew.
         """
         target = re.match(rb"object ([0-9a-f]{40,64})\n", content)
+        self._store.make_ready()
         if target and not self._store.lends:
             self._bring(target[1].decode())
         try:
-            return super().write_tag(content)
+            return super().write_tag(content, sign=sign)
+        except SignerError:
+            raise
         except UnavailableError as error:
             self._store.mend("\n".join(error.details))
             if target:
                 self._bring(target[1].decode())
-            return super().write_tag(content)
+            return super().write_tag(content, sign=sign)
 
     def push(self, updates: Sequence[RefUpdate], *, abandon: Callable[[], bool] | None = None) -> PushOutcome:
         """One `git push` with a lease on every ref."""
@@ -127,9 +135,7 @@ class RemoteOrigin(Origin):
     def is_ancestor(self, commit: str, refs: Sequence[RemoteRef]) -> bool:
         """A "yes" is believed; before a "no", the branches' whole history is fetched."""
         checked_id(commit)
-        tips = {ref.object_id: ref for ref in refs}
-        here = self._store.kinds(list(tips))
-        self._fetch([ref for object_id, ref in tips.items() if object_id not in here])
+        tips = self._fetched(refs)
         answer = self._reaches(commit, tips)
         if answer is None:
             self._fetch(list(tips.values()), depth=WHOLE_HISTORY)
@@ -142,6 +148,25 @@ class RemoteOrigin(Origin):
                 next_step="git fetch --unshallow",
             )
         return answer
+
+    def whole_history(self, refs: Sequence[RemoteRef]) -> ObjectDatabase:
+        """As in Origin; fetched only where a part is missing."""
+        tips = self._fetched(refs)
+        if not self._is_complete(tips):
+            self._fetch(list(tips.values()), depth=WHOLE_HISTORY)
+        if not self._is_complete(tips):
+            raise UnavailableError(
+                f"The remote itself has only a part of the history of {names_of(refs)}.",
+                unchanged="Nothing was changed.",
+            )
+        return self._store
+
+    def _fetched(self, refs: Sequence[RemoteRef]) -> dict[str, RemoteRef]:
+        """The refs by the objects that they point to, all of which are here now."""
+        tips = {ref.object_id: ref for ref in refs}
+        here = self._store.kinds(list(tips))
+        self._fetch([ref for object_id, ref in tips.items() if object_id not in here])
+        return tips
 
     def _reaches(self, commit: str, tips: dict[str, RemoteRef]) -> bool | None:
         """Whether the commit is in the history of a tip; None if that history is cut before it is found."""

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import msgspec
 
+from ci_tasks.core import setting_values
 from ci_tasks.core.entity import Entity
 from ci_tasks.core.errors import UsageError, nearest
-from ci_tasks.core.field import FieldError, as_seconds, as_text, as_texts
+from ci_tasks.core.field import FieldError
+from ci_tasks.core.signing import SigningFormat
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -20,22 +21,10 @@ FILE = "ci_tasks.yaml"
 PREFIX = "CI_TASKS_"
 # Variables of the same prefix that are no settings: they belong to one command or to the tests.
 OTHER_VARIABLES = frozenset(f"{PREFIX}{name}" for name in ("REASON", "TESTING", "FAILPOINT", "RUN"))
-SHORTEST_LEASE, LONGEST_LEASE = 10.0, 86400.0  # seconds
-
-_REMOTE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-_ENVIRONMENT = re.compile(r"[a-z][a-z0-9-]{0,39}")
-_PATTERN = re.compile(r"[a-z0-9*][a-z0-9._*-]{0,119}")
-_FOLDER = re.compile(r"[A-Za-z0-9._][A-Za-z0-9._-]{0,99}")
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\*?")
-# Names that git or a file system has a use for: a tag or folder of that name would be trouble.
-_RESERVED = frozenset(
-    {"head", "refs", "heads", "tags", "remotes", "notes", "stash", "con", "prn", "aux", "nul"}
-    | {f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10)}
-)
 
 
 class Settings(Entity, frozen=True, kw_only=True):
-    """What a repository has decided for itself; `lease` is in seconds."""
+    """What a repository has decided for itself; `lease` and `review_within` are in seconds."""
 
     remote: str = "origin"
     environments: tuple[str, ...] = ("production", "staging", "canary", "sandbox", "performance")
@@ -43,6 +32,11 @@ class Settings(Entity, frozen=True, kw_only=True):
     lease: float = 600.0
     reports: str = "build/reports"
     pass_environment: tuple[str, ...] = ()
+    sign: SigningFormat = SigningFormat.NONE
+    allowed_signers: str = "environments/allowed_signers"
+    admins: tuple[str, ...] = ()
+    review_within: float = 7 * 86400.0
+    tag_writer: str | None = None
 
 
 def load(root: Path, environ: Mapping[str, str]) -> Settings:
@@ -57,67 +51,6 @@ def load(root: Path, environ: Mapping[str, str]) -> Settings:
     _check_tags(settings, given)
     _check_reports(settings, given, root)
     return settings
-
-
-def _remote(value: object) -> str:
-    name = as_text(value)
-    if not _REMOTE.fullmatch(name) or ".." in name or name.endswith(".lock"):
-        raise FieldError("the name of a git remote is expected, such as origin")
-    return name
-
-
-def _environments(value: object) -> tuple[str, ...]:
-    names = as_texts(value)
-    if not names:
-        raise FieldError("at least one environment is needed")
-    for name in names:
-        if not _ENVIRONMENT.fullmatch(name):
-            same = [other for other in names if other != name and other.lower() == name.lower()]
-            clash = f"; it differs from {same[0]} only by case" if same else ""
-            raise FieldError(
-                f"{name[:60]!r} can't be an environment: a-z, 0-9 and -, a letter first, 40 at most{clash}"
-            )
-        if name in _RESERVED:
-            raise FieldError(
-                f"{name!r} can't be an environment: git or a file system has a use for that name"
-            )
-    return names
-
-
-def _subprojects(value: object) -> tuple[str, ...]:
-    patterns = as_texts(value)
-    for pattern in patterns:
-        parts = pattern.split("/")
-        if "**" in pattern or not all(_PATTERN.fullmatch(part) and ".." not in part for part in parts):
-            raise FieldError(
-                f"{pattern[:60]!r} is no subproject's path: write api or services/* (a-z, 0-9 and ._-)"
-            )
-    return patterns
-
-
-def _lease(value: object) -> float:
-    seconds = as_seconds(value)
-    if not SHORTEST_LEASE <= seconds <= LONGEST_LEASE:
-        raise FieldError("a lease is at least 10s and at most 24h")
-    return seconds
-
-
-def _reports(value: object) -> str:
-    path = as_text(value)
-    parts = path.split("/")
-    if not all(_FOLDER.fullmatch(part) for part in parts) or {".", "..", ".git"} & set(parts):
-        raise FieldError("a folder inside the repository is expected, such as build/reports")
-    if {"scripts", "environments"} & set(parts):
-        raise FieldError("a folder of its own is expected: scripts/ and environments/ are read")
-    return path
-
-
-def _variables(value: object) -> tuple[str, ...]:
-    names = as_texts(value)
-    for name in names:
-        if not _VARIABLE.fullmatch(name):
-            raise FieldError(f"{name[:60]!r} is not the name of a variable, such as KUBECONFIG or AWS_*")
-    return names
 
 
 @dataclass(frozen=True)
@@ -140,12 +73,17 @@ class _Found:
 
 
 _SETTINGS = (
-    _Setting("remote", "remote", _remote),
-    _Setting("environments", "environments", _environments, is_list=True),
-    _Setting("subprojects", "subprojects", _subprojects, is_list=True),
-    _Setting("lease", "lease", _lease),
-    _Setting("reports", "reports", _reports),
-    _Setting("pass_environment", "passEnvironment", _variables, is_list=True),
+    _Setting("remote", "remote", setting_values.remote),
+    _Setting("environments", "environments", setting_values.environments, is_list=True),
+    _Setting("subprojects", "subprojects", setting_values.subprojects, is_list=True),
+    _Setting("lease", "lease", setting_values.lease),
+    _Setting("reports", "reports", setting_values.reports),
+    _Setting("pass_environment", "passEnvironment", setting_values.variables, is_list=True),
+    _Setting("sign", "sign", setting_values.sign),
+    _Setting("allowed_signers", "allowedSigners", setting_values.allowed_signers),
+    _Setting("admins", "admins", setting_values.admins, is_list=True),
+    _Setting("review_within", "reviewWithin", setting_values.review_within),
+    _Setting("tag_writer", "tagWriter", setting_values.tag_writer),
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import signal
 import zlib
 from contextlib import suppress
@@ -19,6 +20,7 @@ from ci_tasks.core.errors import CancelledError, CiTasksError, ExitCode, UsageEr
 from ci_tasks.core.parameter import (
     Declaration,
     argument,
+    dashed,
     declaration,
     example,
     flag,
@@ -45,6 +47,9 @@ __all__ = [
     "rest",
     "task",
 ]
+
+_ALLOCATIONS = 100_000
+"""After how many of them Python looks for garbage: by itself it does so a thousand times for 100,000 tags."""
 
 
 class InternalError(CiTasksError):
@@ -121,7 +126,7 @@ def _wrap(face: Callable[..., Answer], *, default: bool, changes: bool, name: st
         positional=[key for key, one in declared.on_line.items() if one.kind == "argument"],
         iterable=[key for key, one in declared.on_line.items() if one.many],
         auto_shortflags=False,
-        help={key.replace("_", "-"): help_text(key, one) for key, one in declared.on_line.items()},
+        help={dashed(key).removeprefix("--"): help_text(key, one) for key, one in declared.on_line.items()},
     )
     made.grammar = declared.grammar()
     return made
@@ -139,6 +144,7 @@ def _check_line(program: Program) -> None:
 
 def _perform(declared: Declaration, c: Context, given: dict[str, Any]) -> Answer:
     """Run the function of a task: the one place where errors end."""
+    gc.set_threshold(_ALLOCATIONS, 50, 50)
     as_json = bool(given.pop("json", False))
     line = command_line.current()
     with command_line.speaking(line):

@@ -75,6 +75,7 @@ class Layers:
             branches=given.branches,
             timeout=given.timeout,
             regions=self._regions(environment, subproject, merged),
+            verify=given.verify,
         )
 
     def rule_origins(self, environment: str, subproject: str = "") -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ci_tasks.core.entity import Entity
-from ci_tasks.environment.names import ConfigType
+from ci_tasks.environment.names import ConfigType, Verify
 
 EVERY_ENVIRONMENT = "*"
 """What a global configuration has for an environment."""
@@ -33,6 +33,7 @@ class Rules(Entity, frozen=True, kw_only=True):
     branches: tuple[str, ...] = ()
     timeout: float | None = None
     regions: tuple[str, ...] = ()
+    verify: Verify = Verify.NONE
 
 
 class Resolved(Entity, frozen=True, kw_only=True):

@@ -18,6 +18,13 @@ class ConfigType(Enum):
     REGION = "REGION"
 
 
+class Verify(Enum):
+    """The words of the rule `verify`: which versions an environment takes."""
+
+    NONE = "none"
+    TAG = "tag"
+
+
 def is_region(text: str) -> bool:
     """True for a name that can be a region: never a path, never an option."""
     return _REGION.fullmatch(text) is not None

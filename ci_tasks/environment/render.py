@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ci_tasks.core import console
 from ci_tasks.core.document import dotted
 from ci_tasks.core.duration import format_duration
+from ci_tasks.environment.names import Verify
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -73,6 +74,8 @@ def _rules(rules: Rules) -> Iterator[tuple[str, str]]:
         yield "timeout", format_duration(rules.timeout)
     if rules.regions:
         yield "regions", _text(list(rules.regions))
+    if rules.verify is not Verify.NONE:
+        yield "verify", rules.verify.value
 
 
 def _leaves(values: Mapping[str, object], above: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], object]]:

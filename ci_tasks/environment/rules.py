@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ci_tasks.core.field import FieldError, as_flag, as_map, as_seconds, as_text, as_texts
 from ci_tasks.environment.model import Rules
-from ci_tasks.environment.names import ConfigType, is_region
+from ci_tasks.environment.names import ConfigType, Verify, is_region
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -36,9 +36,9 @@ _STEERING = frozenset(_SHELL | _INTERPRETERS)
 _PROVIDER = re.compile(r"[a-z][a-z0-9-]{0,39}", re.ASCII)
 _LONGEST_LOCATION = 100
 # Keys that would promise a rule, and that no part of this version keeps.
-_NOT_KEPT = frozenset({"deploy", "freeze", "onFailure", "requires", "verify"})
+_NOT_KEPT = frozenset({"deploy", "freeze", "onFailure", "requires"})
 # A typing error in these would leave an environment without its guard, and nobody would notice.
-_GUARDS = ("protected", "branches")
+_GUARDS = ("protected", "branches", "verify")
 _SO_ALIKE = 0.9
 
 
@@ -65,7 +65,19 @@ def _timeout(value: object) -> float:
     return seconds
 
 
-_READERS = {"protected": as_flag, "branches": _branches, "timeout": _timeout, "regions": _regions}
+def _verify(value: object) -> Verify:
+    if not isinstance(value, str) or value not in {each.value for each in Verify}:
+        raise FieldError("none or tag is expected")
+    return Verify(value)
+
+
+_READERS = {
+    "protected": as_flag,
+    "branches": _branches,
+    "timeout": _timeout,
+    "regions": _regions,
+    "verify": _verify,
+}
 RULES = frozenset(_READERS)
 """Keys that are read from the pipeline checkout."""
 RESERVED = RULES | {"env", "providers"}
@@ -114,12 +126,17 @@ def _reason_of_key(key: str, config_type: ConfigType) -> str | None:
     if key in RESERVED:
         return None
     for guard in _GUARDS:
-        if (
-            abs(len(key) - len(guard)) <= 1
-            and difflib.SequenceMatcher(None, key.lower(), guard).ratio() >= _SO_ALIKE
-        ):
+        if _is_misspelt(key.lower(), guard):
             return f"this key is not known; did you mean {guard}?"
     return None
+
+
+def _is_misspelt(key: str, guard: str) -> bool:
+    """True for a letter too many, one that is missing, and for letters in another order."""
+    if sorted(key) == sorted(guard):
+        return True
+    ratio = difflib.SequenceMatcher(None, key, guard).ratio()
+    return abs(len(key) - len(guard)) <= 1 and ratio >= _SO_ALIKE
 
 
 def _reason(read: Any, value: object) -> str | None:

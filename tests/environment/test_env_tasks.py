@@ -113,7 +113,13 @@ def test_show(root: Path, inv: Run) -> None:
         "values": {"name": "shop", "limits": {"cpu": 2, "memory": 2}},
         "env": {"LOG": "info"},
         "providers": {"us-east": {"aws": "us-east-1"}},
-        "rules": {"protected": False, "branches": [], "timeout": None, "regions": ["us-east"]},
+        "rules": {
+                "protected": False,
+                "branches": [],
+                "timeout": None,
+                "regions": ["us-east"],
+                "verify": "none",
+            },
         "origins": None,
     }
     done = inv("env.show", "--env", "staging")
