@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from ci_tasks.core.errors import (
     CiTasksError,
     ConflictError,
@@ -10,6 +12,15 @@ from ci_tasks.core.errors import (
     UnknownOutcomeError,
 )
 from ci_tasks.core.push import NotApplied, PushOutcome, PushResult
+
+_RULESET = re.compile(r"\bGH013\b|repository rule violations", re.IGNORECASE)
+_BROKEN_RULE = re.compile(r"^remote: +- +(?P<rule>.*[^\s.])", re.MULTILINE)
+_CREATION = "creations being restricted"
+_ACTOR = (
+    "An environment tag has one writer: the GitHub App or the deploy key of the setting tagWriter.",
+    "Push as that one; GITHUB_TOKEN is neither. How: docs/how-to/protect-tags.md",
+)
+_BURNED = "GitHub also declines a name that an immutable release has had: then take the next version."
 
 
 def push_error(outcome: PushOutcome, *, what: str, unchanged: str, later: str) -> CiTasksError:
@@ -25,6 +36,8 @@ def push_error(outcome: PushOutcome, *, what: str, unchanged: str, later: str) -
             next_step=later,
             details=details,
         )
+    if outcome.reason is NotApplied.DECLINED and _RULESET.search(outcome.message):
+        return _ruleset_error(outcome.message, what=what, unchanged=unchanged, later=later)
     kinds: dict[NotApplied | None, tuple[type[CiTasksError], str]] = {
         NotApplied.RACE: (ConflictError, f"Could not {what}: somebody else was faster."),
         NotApplied.STALE_LOCK: (UnavailableError, f"Could not {what}: a lock file was left on the remote."),
@@ -37,3 +50,16 @@ def push_error(outcome: PushOutcome, *, what: str, unchanged: str, later: str) -
     }
     kind, text = kinds[outcome.reason]
     return kind(text, unchanged=unchanged, next_step=later, details=details)
+
+
+def _ruleset_error(message: str, *, what: str, unchanged: str, later: str) -> RefusedError:
+    """The error for a push that a ruleset of GitHub declines: which rule, and whom it would let through."""
+    rules = [found["rule"] for found in _BROKEN_RULE.finditer(message)]
+    by = f" ({'; '.join(dict.fromkeys(rules))})" if rules else ""
+    burned = [_BURNED] if any(_CREATION in rule for rule in rules) else []
+    return RefusedError(
+        f"Could not {what}: a ruleset on GitHub declines it{by}.",
+        unchanged=unchanged,
+        next_step=later,
+        details=[*message.splitlines(), *_ACTOR, *burned],
+    )
