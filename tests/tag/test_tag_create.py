@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from dulwich.objects import Tag as DulwichTag
@@ -13,8 +15,11 @@ from dulwich.refs import Ref
 from dulwich.repo import Repo
 from jsonschema import Draft202012Validator
 
+from ci_tasks.core.checkout import Checkout
 from ci_tasks.core.entity import json_schema
-from ci_tasks.tag.create import CreatedTag
+from ci_tasks.core.errors import CiTasksError, ConflictError, RefusedError, UnavailableError, UsageError
+from ci_tasks.tag.create import NewVersion, create
+from ci_tasks.tag.created import CreatedTag, created_text
 from tests.repositories import build_monorepo, git, write
 from tests.tag.remotes import git_wrapper, once_before, put_object, put_ref, put_tag, snapshot, tag_content
 
@@ -380,7 +385,9 @@ def test_f80_what_the_remote_declines(run: Run, monorepo: Monorepo) -> None:
     before = monorepo.remote_refs()
     done = run("tag.create", *API)
     assert done.returncode == 3
-    assert "the remote's rules decline it" in done.stderr
+    assert (
+        "a ruleset on GitHub declines it (Cannot create ref due to creations being restricted)" in done.stderr
+    )
     assert "GH013: Repository rule violations found for refs/tags/api/v1.0.0." in done.stderr
     assert "creations being restricted" in done.stderr
     assert monorepo.remote_refs() == before
@@ -479,3 +486,343 @@ def test_f3_no_text_of_the_user_is_an_option_of_git(run: Run, monorepo: Monorepo
     assert "--evil" not in said
     assert not [word for word in said if word in {"--force", "-f"} or word.startswith("+refs")]
     assert REF in monorepo.remote_refs()
+
+
+def _bump(monorepo: Monorepo, bump: str = "auto", *, clone: Path | None = None, **more: Any) -> CreatedTag:
+    """What `tag.create --subproject api --bump` answers in a clone."""
+    wanted = NewVersion(**{"bump": bump, "subproject": "api", **more})
+    return create(Checkout.open(clone or monorepo.clone, {}), wanted)
+
+
+def _change(monorepo: Monorepo, message: str, path: str = "api/file") -> str:
+    """A pushed commit that changes a file."""
+    monorepo.write(path, f"{message} {monorepo.git('rev-parse', 'HEAD')}")
+    return monorepo.commit(message)
+
+
+def _versions(monorepo: Monorepo) -> dict[str, str]:
+    """The remote's tags with the commits that they lead to."""
+    listed = git("for-each-ref", "--format=%(refname:short) %(*objectname)", "refs/tags", cwd=monorepo.remote)
+    return dict(line.split(" ") for line in listed.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("messages", "wanted"),
+    [
+        (("fix: a",), "v1.2.4"),
+        (("fix: a", "feat: b", "docs: c"), "v1.3.0"),
+        (("feat: a", "chore: b\n\nBREAKING CHANGE: c"), "v2.0.0"),
+        (("Something",), None),
+        (("docs: a", "chore: b", "Something"), None),
+        ((), None),
+    ],
+)
+def test_the_commits_decide(monorepo: Monorepo, messages: tuple[str, ...], wanted: str | None) -> None:
+    put_tag(monorepo.remote, "api/v1.2.3", monorepo.commit("Before"))
+    _change(monorepo, "feat!: of another", "web/file")
+    for message in messages:
+        _change(monorepo, message)
+    before = monorepo.remote_refs()
+    planned = _bump(monorepo, dry_run=True)
+    assert monorepo.remote_refs() == before
+    done = _bump(monorepo)
+    assert (done.version, done.previous_version, done.commits) == (wanted, "v1.2.3", len(messages))
+    assert done.created is (wanted is not None)
+    assert (done.tag is None) is (wanted is None)
+    assert (planned.tag, planned.created, planned.dry_run) == (None, False, True)
+    for name in ("version", "tag_name", "commit_sha", "bump", "changes", "commits", "carries"):
+        assert getattr(planned, name) == getattr(done, name)
+    if wanted:
+        assert _versions(monorepo)[f"api/{wanted}"] == monorepo.git("rev-parse", "HEAD")
+    else:
+        assert monorepo.remote_refs() == before
+
+
+def test_before_one_a_breaking_change_is_a_minor_step(monorepo: Monorepo) -> None:
+    put_tag(monorepo.remote, "api/v0.2.3", monorepo.git("rev-parse", "HEAD"))
+    _change(monorepo, "feat!: all is new")
+    assert _bump(monorepo, dry_run=True).version == "v0.3.0"
+    assert _bump(monorepo, "major").version == "v1.0.0"
+
+
+@pytest.mark.parametrize("bump", ["major", "minor", "patch", "auto"])
+def test_the_first_version(monorepo: Monorepo, bump: str) -> None:
+    assert _bump(monorepo, bump, pre="beta").version == "v0.1.0-beta.1"
+    again = created_text(_bump(monorepo, bump, pre="beta"), is_bump=True)
+    assert (
+        again == f"Nothing to release: {monorepo.git('rev-parse', 'HEAD')[:12]} is api/v0.1.0-beta.1 already."
+    )
+    _change(monorepo, "Something")
+    done = _bump(monorepo, bump)
+    assert (done.version, done.bump, done.previous_version) == ("v0.1.0", None, None)
+    assert "There is no release of api in the commit's history" in created_text(done, is_bump=True)
+
+
+def test_a_first_version_of_nothing(monorepo: Monorepo) -> None:
+    monorepo.write("empty/.gitkeep", "")
+    monorepo.write("ci_tasks.yaml", "subprojects: [api, empty]\n")
+    done = _bump(monorepo, subproject="empty")
+    assert (done.tag, done.version, done.commits) == (None, None, 0)
+    assert "No commits to empty so far" in created_text(done, is_bump=True)
+
+
+def test_pre_releases_are_counted(monorepo: Monorepo) -> None:
+    put_tag(monorepo.remote, "api/v1.2.3", monorepo.git("rev-parse", "HEAD"))
+    _change(monorepo, "feat: one")
+    assert _bump(monorepo, pre="beta").version == "v1.3.0-beta.1"
+    again = _bump(monorepo, pre="beta")
+    assert (again.tag, again.carries) == (None, "api/v1.3.0-beta.1")
+    assert created_text(again, is_bump=True).startswith("Nothing to release: ")
+    _change(monorepo, "docs: two")
+    assert _bump(monorepo, pre="beta").version == "v1.3.0-beta.2"
+    assert _bump(monorepo, pre="rc").version == "v1.3.0-rc.1"
+    _change(monorepo, "fix!: three")
+    assert _bump(monorepo, pre="beta").version == "v2.0.0-beta.1"
+    done = _bump(monorepo)
+    assert (done.version, len(done.changes)) == ("v2.0.0", 2)
+    assert _bump(monorepo, pre="beta").carries == "api/v2.0.0"
+
+
+@pytest.mark.parametrize("bump", ["major", "minor", "patch", "auto"])
+def test_f66_the_commit_is_released_already(monorepo: Monorepo, bump: str) -> None:
+    put_tag(monorepo.remote, "api/v1.2.3", monorepo.git("rev-parse", "HEAD"))
+    before = monorepo.remote_refs()
+    done = _bump(monorepo, bump)
+    assert (done.tag, done.created, done.carries) == (None, False, "api/v1.2.3")
+    assert monorepo.remote_refs() == before
+
+
+def test_names_that_are_no_versions_of_the_subproject(monorepo: Monorepo) -> None:
+    head = monorepo.git("rev-parse", "HEAD")
+    put_tag(monorepo.remote, "api/v1.2.3", head)
+    for name in ("v9.9.9-stable", "api/production", "release-9", "web/v9.0.0", "api/v8.0.0-stable", "v7.0.0"):
+        put_tag(monorepo.remote, name, head)
+    for name in ("api/v9.0.0", "api/v1.2.4"):
+        monorepo.git("tag", "-a", "-m", "only here", name)
+    _change(monorepo, "fix: one")
+    assert _bump(monorepo).version == "v1.2.4"
+
+
+def test_the_newest_is_found_by_number_not_by_name_or_date(monorepo: Monorepo) -> None:
+    for name in ("api/v1.10.0", "api/v1.9.0", "api/v1.2.0"):
+        put_tag(monorepo.remote, name, monorepo.commit())
+    _change(monorepo, "fix: one")
+    assert _bump(monorepo).version == "v1.10.1"
+
+
+def test_a_maintenance_branch(monorepo: Monorepo) -> None:
+    old = monorepo.git("rev-parse", "HEAD")
+    put_tag(monorepo.remote, "api/v1.2.0", old)
+    new = _change(monorepo, "feat!: two")
+    put_tag(monorepo.remote, "api/v2.0.0", new)
+    monorepo.git("checkout", "--quiet", "-b", "maintenance", old)
+    monorepo.write("api/fix", "1")
+    monorepo.git("add", "--all")
+    monorepo.git("commit", "--quiet", "--message", "fix: one")
+    monorepo.git("push", "--quiet", "origin", "maintenance")
+    done = _bump(monorepo)
+    assert (done.version, done.previous_version, done.newer_version) == ("v1.2.1", "v1.2.0", "v2.0.0")
+    assert "v2.0.0 is newer, but not in the commit's history." in created_text(done, is_bump=True)
+    monorepo.write("api/fix", "2")
+    monorepo.git("commit", "--quiet", "--all", "--message", "feat!: three")
+    monorepo.git("push", "--quiet", "origin", "maintenance")
+    before = monorepo.remote_refs()
+    for label in (None, "beta"):
+        with pytest.raises(ConflictError, match=rf"api/v2\.0\.0, and that exists already, on {new[:12]}"):
+            _bump(monorepo, pre=label)
+    assert monorepo.remote_refs() == before
+
+
+def test_f37_the_history_of_a_shallow_clone_is_fetched(monorepo: Monorepo, tmp_path: Path) -> None:
+    put_tag(monorepo.remote, "api/v1.2.3", monorepo.git("rev-parse", "HEAD"))
+    _change(monorepo, "feat: one")
+    for number in range(3):
+        _change(monorepo, f"docs: {number}")
+    shallow = tmp_path / "shallow"
+    git("clone", "--quiet", "--depth=1", "--no-tags", f"file://{monorepo.remote}", str(shallow), cwd=tmp_path)
+    before = snapshot(shallow)
+    done = _bump(monorepo, clone=shallow)
+    assert (done.version, done.commits) == ("v1.3.0", 4)
+    assert snapshot(shallow) == before
+
+
+def test_f125_a_bump_is_refused_as_a_version_is(monorepo: Monorepo) -> None:
+    put_tag(monorepo.remote, "api/v1.2.3", monorepo.git("rev-parse", "HEAD"))
+    monorepo.write("api/file", "1")
+    monorepo.git("add", "--all")
+    monorepo.git("commit", "--quiet", "--message", "fix: not pushed")
+    for dry_run in (True, False):
+        with pytest.raises(RefusedError, match="on no branch of the remote"):
+            _bump(monorepo, dry_run=dry_run)
+    assert _bump(monorepo, unpublished=True).version == "v1.2.4"
+
+
+def test_no_git_cliff(monorepo: Monorepo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("git", "sh"):
+        (tmp_path / name).symlink_to(shutil.which(name) or "")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    put_tag(monorepo.remote, "api/v1.2.3", monorepo.git("rev-parse", "HEAD"))
+    _change(monorepo, "fix: one")
+    with pytest.raises(UnavailableError, match="git-cliff is not installed"):
+        _bump(monorepo)
+    assert _bump(monorepo, "minor").version == "v1.3.0"
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ({}, "Which version"),
+        ({"version": "v1.0.0", "bump": "auto"}, "exclude each other"),
+        ({"version": "v1.0.0", "pre": "beta"}, "--pre belongs to --bump"),
+        ({"bump": "auto", "pre": "stable"}, "are states of a version"),
+        ({"bump": "patch", "pre": "Beta"}, "is not the label"),
+    ],
+)
+def test_what_does_not_go_together(monorepo: Monorepo, given: dict[str, str], text: str) -> None:
+    with pytest.raises(UsageError, match=text):
+        create(Checkout.open(monorepo.clone, {}), NewVersion(**given))  # type: ignore[arg-type]  # texts alone
+
+
+def test_a_bump_on_the_command_line(run: Run, monorepo: Monorepo) -> None:
+    put_tag(monorepo.remote, "api/v1.2.3", monorepo.git("rev-parse", "HEAD"))
+    _change(monorepo, "feat(core): a new \x1b[31mthing")
+    head = monorepo.git("rev-parse", "HEAD")
+    before = monorepo.remote_refs()
+    line = ("tag.create", "--subproject", "api", "--bump", "auto")
+    planned = run(*line, "--dry-run", "--json")
+    assert monorepo.remote_refs() == before
+    assert run(*line, "--dry-run").stdout.splitlines() == [
+        f"Would create api/v1.3.0 on commit {head[:12]}. Nothing was changed.",
+        "A minor step from v1.2.3, the newest release in the commit's history.",
+        "1 commit since then; these count (1 feat):",
+        f"  {head[:7]} feat(core): a new thing",
+    ]
+    done = run(*line, "--json")
+    again = run(*line, "--json")
+    assert [each.returncode for each in (planned, done, again)] == [0, 0, 0]
+    for each in (planned, done, again):
+        Draft202012Validator(json_schema(CreatedTag)).validate(json.loads(each.stdout))
+    assert json.loads(done.stdout)["tag"]["tagName"] == "api/v1.3.0"
+    assert json.loads(again.stdout)["carries"] == "api/v1.3.0"
+    assert run(*line).stdout == f"Nothing to release: {head[:12]} is api/v1.3.0 already.\n"
+    assert run("tag.create", "--bump", "huge").returncode == 2
+
+
+def test_a_dry_run_of_a_version(run: Run, monorepo: Monorepo) -> None:
+    before = monorepo.remote_refs()
+    done = run("tag.create", *API, "--dry-run")
+    assert (done.returncode, done.stdout.split(" on commit")[0]) == (0, "Would create api/v1.0.0")
+    assert monorepo.remote_refs() == before
+
+
+def test_many_changes_are_counted_not_shown(monorepo: Monorepo) -> None:
+    put_tag(monorepo.remote, "api/v1.2.3", monorepo.git("rev-parse", "HEAD"))
+    for number in range(23):
+        monorepo.write("api/file", str(number))
+        monorepo.git("add", "--all")
+        monorepo.git("commit", "--quiet", "--message", f"fix: {number}")
+    monorepo.commit("fix: not api")
+    text = created_text(_bump(monorepo), is_bump=True).splitlines()
+    assert (len(text), text[-1]) == (24, "  and 3 more")
+
+
+def _other_clone(monorepo: Monorepo, folder: Path) -> Path:
+    git("clone", "--quiet", str(monorepo.remote), str(folder), cwd=folder.parent)
+    return folder
+
+
+@pytest.mark.parametrize("bump", ["auto", "patch"])
+def test_f68_two_clones_bump_the_same_commit(inv: Inv, monorepo: Monorepo, tmp_path: Path, bump: str) -> None:
+    put_tag(monorepo.remote, "api/v1.2.3", monorepo.git("rev-parse", "HEAD"))
+    _change(monorepo, "fix: one")
+    clones = (monorepo.clone, _other_clone(monorepo, tmp_path / "second"))
+    line = ("tag.create", "--subproject", "api", "--bump", bump, "--json")
+    with ThreadPoolExecutor() as pool:
+        done = list(pool.map(lambda clone: inv(*line, cwd=clone), clones))
+    assert [each.returncode for each in done] == [0, 0]
+    assert set(_versions(monorepo)) == {"api/v1.2.3", "api/v1.2.4"}
+    # Two that write the same object in the same second have both created it; else one had nothing to do.
+    answers = [json.loads(each.stdout) for each in done]
+    written = [answer["tag"]["tagId"] for answer in answers if answer["created"]]
+    assert set(written) == {monorepo.remote_refs()["refs/tags/api/v1.2.4"]}
+    assert all(answer["created"] or answer["carries"] == "api/v1.2.4" for answer in answers)
+
+
+@pytest.mark.parametrize(
+    ("rival", "wanted"),
+    [
+        pytest.param("HEAD~1", "v1.2.5", id="F68-planned-once-more"),
+        pytest.param("side", None, id="F68-conflict"),
+    ],
+)
+def test_a_bump_that_loses_a_race(
+    monorepo: Monorepo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rival: str, wanted: str | None
+) -> None:
+    """Somebody else takes v1.2.4, for a commit before ours or for one that is not in our history."""
+    old = monorepo.git("rev-parse", "HEAD")
+    put_tag(monorepo.remote, "api/v1.2.3", old)
+    monorepo.git("branch", "side", monorepo.git("commit-tree", "-m", "fix: side", "-p", old, "HEAD^{tree}"))
+    monorepo.git("push", "--quiet", "origin", "side")
+    _change(monorepo, "fix: one")
+    _change(monorepo, "fix: two")
+    other = put_object(monorepo.remote, tag_content(monorepo.git("rev-parse", rival), "api/v1.2.4"))
+    command = f"git -C {monorepo.remote} update-ref refs/tags/api/v1.2.4 {other}"
+    for name, value in once_before(tmp_path, "push", command).items():
+        monkeypatch.setenv(name, value)
+    if wanted is None:
+        with pytest.raises(ConflictError, match=r"api/v1\.2\.4, and that exists already"):
+            _bump(monorepo)
+    else:
+        done = _bump(monorepo)
+        assert (done.version, done.previous_version, done.commits) == (wanted, "v1.2.4", 1)
+        assert done.created
+
+
+def test_f68_a_second_lost_race_is_a_conflict(
+    monorepo: Monorepo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_tag(monorepo.remote, "api/v1.2.3", monorepo.git("rev-parse", "HEAD"))
+    _change(monorepo, "fix: one")
+    middle = monorepo.git("rev-parse", "HEAD")
+    _change(monorepo, "fix: two")
+    for number in (4, 5):
+        rival = put_object(monorepo.remote, tag_content(middle, f"api/v1.2.{number}"))
+        write(tmp_path / f"rival.{number}", rival)
+    script = f"""case " $* " in *" push "*)
+n=$(cat {tmp_path}/count 2>/dev/null || echo 3); n=$((n + 1)); echo $n > {tmp_path}/count
+{shutil.which("git")} -C {monorepo.remote} update-ref refs/tags/api/v1.2.$n $(cat {tmp_path}/rival.$n);;
+esac"""
+    env = git_wrapper(tmp_path, script)
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(CiTasksError) as caught:
+        _bump(monorepo)
+    assert isinstance(caught.value, ConflictError)
+    assert "api/v1.2.5 exists already" in caught.value.what
+    assert set(_versions(monorepo)) == {"api/v1.2.3", "api/v1.2.4", "api/v1.2.5"}
+
+
+def test_f81_a_bump_to_a_burned_name(monorepo: Monorepo) -> None:
+    hook = "#!/bin/sh\necho 'Cannot create ref: api/v1.2.4 was used by an immutable release.' >&2\nexit 1\n"
+    put_tag(monorepo.remote, "api/v1.2.3", monorepo.git("rev-parse", "HEAD"))
+    _change(monorepo, "fix: one")
+    write(monorepo.remote / "hooks/pre-receive", hook, executable=True)
+    with pytest.raises(RefusedError) as caught:
+        _bump(monorepo)
+    assert caught.value.next_step == "inv tag.create --version v1.2.5 --subproject api"
+
+
+def test_sign_signs_the_tag(monorepo: Monorepo, tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+    monorepo.git("config", "gpg.format", "ssh")
+    monorepo.git("config", "user.signingKey", str(key))
+    done = _bump(monorepo, "minor", sign=True)
+    assert done.tag is not None
+    found = git("cat-file", "tag", done.tag.tag_id, cwd=monorepo.remote)
+    assert "-----BEGIN SSH SIGNATURE-----" in found
+    _change(monorepo, "fix: one")
+    plain = _bump(monorepo, "minor")
+    assert plain.tag is not None
+    assert "SIGNATURE" not in git("cat-file", "tag", plain.tag.tag_id, cwd=monorepo.remote)
