@@ -108,5 +108,8 @@ class Listing:
 
 
 def _readable(name: str) -> str:
-    """A tag's name as text: one that is not UTF-8 is foreign, and is only ever shown."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    r"""A tag's name as text: one that is not UTF-8 is foreign, and its other bytes are shown as `\xff`.
+
+    git has no names with a backslash, so no two tags are shown alike, and what is shown can be typed.
+    """
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

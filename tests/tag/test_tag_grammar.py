@@ -5,12 +5,16 @@ from __future__ import annotations
 import itertools
 import re
 import subprocess
+import sys
+import tempfile
+from pathlib import Path
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from ci_tasks.core.errors import UsageError
+from ci_tasks.core.origin import RemoteRef
 from ci_tasks.tag.grammar import (
     EnvironmentTag,
     Grammar,
@@ -21,8 +25,23 @@ from ci_tasks.tag.grammar import (
     parse_version,
     ref_of,
 )
+from ci_tasks.tag.listing import Listing
 from ci_tasks.tag.names import TagType
-from tests.tag.names import ENVIRONMENTS, GRAMMAR, LONGEST, subprojects, tags, versions
+from tests.conftest import ROOT
+from tests.repositories import git
+from tests.tag.names import (
+    ENVIRONMENTS,
+    FOREIGN,
+    GRAMMAR,
+    IMPOSSIBLE,
+    LEGAL,
+    LONGEST,
+    custom_environments,
+    subprojects,
+    tags,
+    tags_of,
+    versions,
+)
 
 # The data model's own expressions: whatever we accept, they accept.
 MODEL = {
@@ -46,10 +65,97 @@ def _is_legal(ref: str) -> bool:
     return subprocess.run(["git", "check-ref-format", ref], check=False).returncode == 0
 
 
-@settings(max_examples=60, deadline=None)
-@given(tags)
-def test_git_keeps_every_name_of_ours(tag: Tag) -> None:
-    assert _is_legal(ref_of(tag))
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_what_is_written_is_read_again_with_other_environments(data: st.DataObject) -> None:
+    grammar = Grammar(data.draw(custom_environments()))
+    tag = data.draw(tags_of(grammar))
+    assert grammar.parse(str(tag)) == tag
+    assert grammar.read(str(tag)) == tag
+    assert grammar.reason(str(tag)) is None
+    assert tag.tag_type is _only_kind(str(tag), grammar)
+
+
+_NUMBER = "(?:0|[1-9][0-9]{0,8})"
+_PLAIN = rf"v{_NUMBER}\.{_NUMBER}\.{_NUMBER}"
+_PART = "(?:0|[1-9][0-9]{0,8}|(?=[0-9-]*[a-z-])[0-9a-z-]+)"
+_PATH = "(?:[a-z0-9_][a-z0-9._-]*/)*"
+
+
+def _only_kind(name: str, grammar: Grammar) -> TagType | None:
+    """The kind whose rule alone takes a name, each rule written as the reference has it; None for none."""
+    states = "stable|unstable|deprecated"
+    no_state = rf"(?!(?:.*[.-])?(?:{states})$)(?!.*\.lock$)"
+    rules = {
+        TagType.STATE: rf"{_PATH}{_PLAIN}-(?:{states})",
+        TagType.VERSION: rf"{_PATH}{_PLAIN}(?:-{no_state}{_PART}(?:\.{_PART})*)?",
+        TagType.ENVIRONMENT: rf"{_PATH}(?:{'|'.join(map(re.escape, grammar.environments))})",
+    }
+    found = [kind for kind, rule in rules.items() if re.fullmatch(rule, name)]
+    assert len(found) <= 1, f"{name!r} has two meanings: {found}"
+    return found[0] if found else None
+
+
+_WORDS = (
+    *("v1.2.3", "v0.0.0", "v1.2", "-", ".", "stable", "unstable", "deprecated", "rc", "beta.1", "x.lock"),
+    *("01", "0", "1234567890", "api/", "production", "staging", "v1/", "Api/", "_", "+b"),
+)
+
+
+@settings(max_examples=1000, deadline=None)
+@given(st.lists(st.sampled_from(_WORDS), min_size=1, max_size=5).map("".join))
+@example("v1.0.0-stable")
+@example("v1.0.0-rc-stable")
+@example("v1.0.0-rc.stable")
+@example("v1.0.0-stable.1")
+@example("v1.0.0-unstable")
+@example("v1.0.0-xstable")
+@example("api/v1.0.0-deprecated")
+def test_no_two_kinds_take_the_same_name(name: str) -> None:
+    tag = GRAMMAR.read(name)
+    if tag is not None:
+        assert tag.tag_type is _only_kind(name, GRAMMAR)
+    elif not name.endswith("/") and not any(GRAMMAR.is_subproject(path) is False for path in _paths(name)):
+        assert _only_kind(name, GRAMMAR) is None
+
+
+def _paths(name: str) -> list[str]:
+    path = name.rpartition("/")[0]
+    return [path] if path else []
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_no_name_of_ours_is_a_folder_of_another(data: st.DataObject) -> None:
+    grammar = Grammar(data.draw(st.one_of(st.just(ENVIRONMENTS), custom_environments())))
+    name = str(data.draw(tags_of(grammar)))
+    parts = name.split("/")
+    assert [grammar.read("/".join(parts[:length])) for length in range(1, len(parts))] == [None] * (
+        len(parts) - 1
+    )
+    for below in ("v1.0.0", "v1.0.0-stable", grammar.environments[0], f"api/{grammar.environments[0]}"):
+        assert grammar.read(f"{name}/{below}") is None
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(tags, min_size=80, max_size=120, unique_by=str))
+def test_git_keeps_every_name_of_ours_beside_all_others(some: list[Tag]) -> None:
+    names = [str(tag) for tag in some]
+    check = 'while read -r name; do git check-ref-format "refs/tags/$name" || echo "$name"; done'
+    checked = subprocess.run(
+        ["sh", "-c", check], input="\n".join([*names, ""]), check=True, capture_output=True, text=True
+    )
+    assert checked.stdout == ""
+    with tempfile.TemporaryDirectory() as folder:
+        repository = Path(folder)
+        git("init", "--quiet", "--bare", cwd=repository)
+        empty = git("hash-object", "-t", "tree", "-w", "--stdin", cwd=repository, stdin="")
+        lines = "".join(f"create refs/tags/{name} {empty}\n" for name in names)
+        git("update-ref", "--stdin", cwd=repository, stdin=lines)
+        kept = git("for-each-ref", "--format=%(refname)", cwd=repository).splitlines()
+        assert kept == sorted(f"refs/tags/{name}" for name in names)
+    listing = Listing((RemoteRef(f"refs/tags/{name}", empty) for name in names), GRAMMAR)
+    assert [listing.clash(tag) for tag in some] == [None] * len(some)
 
 
 @settings(max_examples=60, deadline=None)
@@ -284,6 +390,53 @@ def test_foreign_names_are_read_as_such(name: str) -> None:
         GRAMMAR.parse(name)
 
 
+@pytest.mark.parametrize("name", [*FOREIGN, *IMPOSSIBLE], ids=lambda name: ascii(name[:60]))
+def test_names_of_other_schemes_are_foreign_for_a_reason(name: str) -> None:
+    assert GRAMMAR.read(name) is None
+    reason = GRAMMAR.reason(name)
+    assert reason is not None
+    assert reason.endswith((".", "?"))
+    assert len(reason) < 450
+    assert reason.isprintable()
+    with pytest.raises(UsageError) as caught:
+        GRAMMAR.parse(name)
+    assert caught.value.what == reason
+
+
+@pytest.mark.parametrize(("name", "kind"), LEGAL.items())
+def test_names_of_other_schemes_that_are_ours(name: str, kind: TagType) -> None:
+    assert GRAMMAR.parse(name).tag_type is kind
+    assert GRAMMAR.reason(name) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        pytest.param("v1.2", "a version has three numbers", id="F13-two-numbers"),
+        pytest.param("1.2.3", "a version's begins with v, as in v1.2.3", id="F13-without-v"),
+        pytest.param("api/1.2.3-stable", "begins with v, as in v1.2.3-stable", id="F13-state-without-v"),
+        pytest.param("v01.2.3", "01 begins with a zero", id="F13-zero"),
+        pytest.param("v1.2.3-01", "01 begins with a zero", id="F13-zero-in-the-pre-release"),
+        pytest.param("v1.2.3-", "a part of its pre-release is empty", id="F13-empty"),
+        pytest.param("v1.2.3+b d", "no place in a tag for build metadata", id="F13-build"),
+        pytest.param("v99999999999999999999.0.0", "a number has 9 digits at most", id="F13-digits"),
+        pytest.param("v1.2.3-1234567890", "a number has 9 digits at most", id="F13-digits-of-pre"),
+        pytest.param("v1.2.3-RC1", "all its letters have to be lower case", id="F13-upper-case"),
+        pytest.param("v1.2.3-rc_1", "'rc_1' has more in it than a-z, 0-9 and -", id="F13-underscore"),
+        pytest.param("v1.2.x", "'x' is no number", id="F13-x"),
+        pytest.param("v1.2.3-rc.stable", "a pre-release must not end in stable", id="F13-state-word"),
+        pytest.param("v1.0.0-x.lock", "git has no names that end in .lock", id="F11-lock"),
+        pytest.param("con/v1.0.0", "con is a reserved name", id="F11-con"),
+        pytest.param("a..b/v1.0.0", "git has no names with '..'", id="F11-dots"),
+        pytest.param("Api/production", "Did you mean api?", id="F10-subproject"),
+        pytest.param("api/Production", "Did you mean production?", id="F10-environment"),
+        pytest.param("api/staging/v1.0.0", "staging is the name of an environment", id="F14-inside"),
+    ],
+)
+def test_the_reason_says_what_to_change(name: str, says: str) -> None:
+    assert says in (GRAMMAR.reason(name) or "")
+
+
 @pytest.mark.parametrize("length", [LONGEST, LONGEST + 1])
 def test_f11_a_name_has_at_most_120_characters(length: int) -> None:
     name = "a" * (length - len("/v1.0.0")) + "/v1.0.0"
@@ -304,6 +457,58 @@ def test_ten_thousand_characters_are_refused_in_few_words(text: str) -> None:
             read(text)
         assert len(caught.value.what) < 400
     assert GRAMMAR.read(text) is None
+
+
+def _rows(title: str) -> list[list[str]]:
+    """The cells of a table of the reference, without their marks of code."""
+    lines = (ROOT / "docs/reference/tags.md").read_text(encoding="utf-8").splitlines()
+    begin = lines.index(title) + 2
+    table = itertools.takewhile(lambda line: line.startswith("|"), lines[begin:])
+    return [[cell.strip(" `") for cell in line.strip("|").split("|")] for line in table]
+
+
+def test_the_reference_says_what_the_grammar_does() -> None:
+    ours = [(name, kind) for name, kind, _ in _rows("| name | kind | says |")]
+    assert len(ours) == 5
+    for name, kind in ours:
+        assert GRAMMAR.parse(name).tag_type.value.lower() == kind
+    foreign = [(name, why) for name, why in _rows("| name | why |")]
+    assert len(foreign) == 9
+    for name, why in foreign:
+        assert why in (GRAMMAR.reason(name) or "")
+
+
+AWKWARD = """
+import signal, sys
+signal.alarm(60)  # a reader that goes back again and again needs longer than the sun will shine
+from ci_tasks.core.errors import UsageError
+from ci_tasks.tag.grammar import Grammar, parse_version
+grammar = Grammar(("production", "staging"))
+pieces = ("0", "1", "9", "a", "-", "0a", "a0", "0-", ".", "0.", ".0", "a.", "-.", "0.0-", "v", "v1.",
+          "1.1.1-0", "stable", "-stable", "x.lock", ".lock", "/", "a/", "A")
+starts = ("", "v", "v1.2.3-", "v1.", "api/v1.2.3-", "a/", "1.2.3-")
+ends = ("", "!", ".", "-stable", "/v1.0.0", "/production", "A", chr(10))
+count = 0
+for length in (90, 115, 10_000):
+    for piece in pieces:
+        for start in starts:
+            for end in ends:
+                name = start + (piece * length)[: length] + end
+                for read in (grammar.read, grammar.reason, grammar.subproject, parse_version):
+                    count += 1
+                    try:
+                        read(name)
+                    except UsageError:
+                        pass
+print(count)
+"""
+
+
+def test_no_name_makes_the_parser_go_back_and_forth() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", AWKWARD], cwd=ROOT, check=False, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (0, f"{3 * 24 * 7 * 8 * 4}\n"), done.stderr
 
 
 def test_other_environments_are_those_of_the_settings() -> None:
