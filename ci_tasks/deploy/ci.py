@@ -10,6 +10,8 @@ from ci_tasks.tag.model import Run
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ci_tasks.core.git import Identity
+
 _NUMBER = re.compile(r"[0-9]{1,9}")
 _FALSE = frozenset({"", "0", "false", "no", "off"})
 
@@ -22,6 +24,11 @@ def readable(text: str) -> str:
 def is_ci(environ: Mapping[str, str]) -> bool:
     """True in a CI job: every CI service sets `CI`."""
     return environ.get("CI", "").lower() not in _FALSE
+
+
+def triggered_by(environ: Mapping[str, str], identity: Identity) -> str:
+    """Who a record names: whoever started the workflow, else who git says you are."""
+    return readable(environ.get("GITHUB_ACTOR", "")) or identity.name
 
 
 def current_run(environ: Mapping[str, str]) -> Run | None:

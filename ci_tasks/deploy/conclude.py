@@ -12,7 +12,7 @@ import msgspec
 from ci_tasks.core import console
 from ci_tasks.core.command_line import typed
 from ci_tasks.core.errors import CiTasksError, ExitCode
-from ci_tasks.deploy.model import line_of
+from ci_tasks.deploy.model import line_of, review_line
 from ci_tasks.deploy.run import exit_code
 from ci_tasks.report.files import save
 from ci_tasks.report.headline import headline
@@ -178,6 +178,8 @@ def _next_steps(facts: Facts, course: Course | None, code: ExitCode) -> Iterator
     yield from dict.fromkeys(line for line in (*lines, typed(f"deploy.status {facts.options}")) if line)
     if course is not None and course.claim_id is not None:
         yield facts.show_line
+    if course is not None and any(record.override for record in course.deployments):
+        yield review_line(facts.tag, course.deployments[0].claim_id)
 
 
 def keep(checkout: Checkout, report: PipelineReport, environ: Mapping[str, str]) -> Conclusion:

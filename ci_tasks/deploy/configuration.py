@@ -34,18 +34,24 @@ def files_of_checkout(checkout: Checkout, subproject: str) -> dict[str, bytes]:
 
 
 def uncommitted(
-    checkout: Checkout, subproject: str, head: str | None, used: Mapping[str, bytes]
+    checkout: Checkout,
+    subproject: str,
+    head: str | None,
+    used: Mapping[str, bytes],
+    *,
+    others: Sequence[str] = (),
 ) -> tuple[str, ...]:
     """Which of the files that are used differ from their committed bytes, or would be used if they were here.
 
-    `git status` alone does not tell: it leaves out what is ignored, sparse, or marked as assumed unchanged.
+    `others` are files outside of the folders that are looked at anyway. `git status` alone does not tell: it
+    leaves out what is ignored, sparse, or marked as assumed unchanged.
     """
     homes = dict.fromkeys(("", f"{subproject}/" if subproject else ""))
     committed: dict[str, str] = {}
     if head is not None:
         database = ObjectDatabase(checkout.repository.git_dir, at=checkout.root)
         folders = [f"{home}{folder}" for home in homes for folder in ("environments", "scripts/deployment")]
-        committed = {entry.path: entry.object_id for entry in database.files(head, folders)}
+        committed = {entry.path: entry.object_id for entry in database.files(head, [*folders, *others])}
     name = checkout.repository.object_format
     changed = [path for path, data in used.items() if committed.get(path) != _blob_id(data, name)]
     # A sparse checkout, or a file that git was told to assume unchanged, takes rules and scripts away unseen.

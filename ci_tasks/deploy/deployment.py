@@ -10,12 +10,14 @@ from ci_tasks.core import console
 from ci_tasks.core.child_environment import check_first_line, child_environment
 from ci_tasks.core.command_line import typed
 from ci_tasks.core.entity import Entity
-from ci_tasks.core.errors import CiTasksError, ConflictError, ExitCode, RefusedError, UsageError
+from ci_tasks.core.errors import CiTasksError, ConflictError, ExitCode, UsageError
 from ci_tasks.core.redact import Redactor, secrets_in
 from ci_tasks.deploy import conclude, facts, source
 from ci_tasks.deploy.model import Plan, Request, line_of
+from ci_tasks.deploy.override import OVERRIDDEN
 from ci_tasks.deploy.plan import UNCOMMITTED, plan
 from ci_tasks.deploy.region import Stage, source_of
+from ci_tasks.deploy.rules import refuse
 from ci_tasks.deploy.run import Course, carry_out, exit_code, rehearse
 from ci_tasks.report.model import redacted
 from ci_tasks.script.names import Mode
@@ -82,7 +84,7 @@ def deploy(checkout: Checkout, request: Request, *, environ: Mapping[str, str]) 
     reading = facts.gather(checkout, request, environ=environ)
     made = _agreed(reading, plan(reading.facts))
     try:
-        _refuse(made)
+        refuse(made.refusals)
         _require_startable(checkout, reading, made)
         _say_plan(made)
         course = _run(checkout, reading, made, redactor) if made.to_do else None
@@ -178,18 +180,6 @@ def _refuse_long(environment: Mapping[str, str]) -> None:
             )
 
 
-def _refuse(made: Plan) -> None:
-    if not made.refusals:
-        return
-    first, *others = made.refusals
-    raise RefusedError(
-        first.message,
-        unchanged="Nothing was changed and no script was run.",
-        next_step=first.next_step,
-        details=[f"Rule: {first.rule}.", *(f"Also: {other.message}" for other in others)],
-    )
-
-
 def _say_plan(made: Plan) -> None:
     """One line that says what is about to happen."""
     name = f"{made.subproject} " if made.subproject else ""
@@ -205,5 +195,6 @@ def _say_plan(made: Plan) -> None:
         )
     else:
         console.progress(f"Deploying {name}{made.version}{newest} to {place}")
-    for path_note in (notice for notice in made.notices if notice.startswith(UNCOMMITTED)):
-        console.progress(f"note: {path_note}")
+    for notice in made.notices:
+        if notice.startswith((UNCOMMITTED, OVERRIDDEN)):
+            console.progress(f"note: {notice}")

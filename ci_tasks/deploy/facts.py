@@ -12,23 +12,27 @@ import msgspec
 from ci_tasks.core.command_line import typed
 from ci_tasks.core.errors import RefusedError, UsageError, nearest
 from ci_tasks.core.files import read_file
+from ci_tasks.core.signing import signer_files
 from ci_tasks.core.subprojects import subprojects as all_subprojects
-from ci_tasks.deploy import configuration
+from ci_tasks.deploy import configuration, verification
 from ci_tasks.deploy.ci import current_run, is_ci
 from ci_tasks.deploy.model import Facts, Request, ScriptFact
+from ci_tasks.deploy.override import authority
 from ci_tasks.script.discovery import discover, known_ids
 from ci_tasks.script.mode import decide, script_variable, unheard
 from ci_tasks.script.names import PIPELINES, Category
 from ci_tasks.tag import subproject as subprojects
+from ci_tasks.tag.annotation import NewerLedgerError, UnreadableLedgerError
 from ci_tasks.tag.grammar import EnvironmentTag, Grammar, VersionTag, parse_version
 from ci_tasks.tag.local import stale_note
+from ci_tasks.tag.names import DeploymentKind
 from ci_tasks.tag.store import EnvironmentFact, TagStore
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ci_tasks.core.checkout import Checkout
-    from ci_tasks.core.origin import TreeEntry
+    from ci_tasks.core.origin import RawObject, RemoteRef, TreeEntry
     from ci_tasks.script.model import CIScript
     from ci_tasks.tag.listing import Listing
 
@@ -47,7 +51,11 @@ class Reading:
 
 
 def gather(checkout: Checkout, request: Request, *, environ: Mapping[str, str]) -> Reading:
-    """Read everything once. Nothing is changed, on the remote or here."""
+    """Read everything once. Nothing is changed, on the remote or here.
+
+    An assignment runs no script and uses no value: of the checkout it reads the rules alone.
+    """
+    is_assignment = request.kind is DeploymentKind.ASSIGN
     grammar = Grammar(checkout.settings.environments)
     environment = grammar.environment(request.environment)
     wanted = parse_version(request.version) if request.version else None
@@ -55,7 +63,11 @@ def gather(checkout: Checkout, request: Request, *, environ: Mapping[str, str]) 
     store = TagStore(checkout.origin, grammar)
     listing = store.listing(grammar.subproject(asked) if asked else None)
     subproject = subprojects.choose(
-        asked, checkout=checkout, grammar=grammar, listing=listing, line=f"deploy --env {environment}"
+        asked,
+        checkout=checkout,
+        grammar=grammar,
+        listing=listing,
+        line=f"{'tag.assign' if is_assignment else 'deploy'} --env {environment}",
     )
     tag = EnvironmentTag(subproject=subproject, environment=environment)
     listing.refuse_clash(tag, checkout.origin.address)
@@ -72,31 +84,42 @@ def gather(checkout: Checkout, request: Request, *, environ: Mapping[str, str]) 
         raise _no_such_version(listing, version_tag)
     environment_ref = listing.refs.get(str(tag))
     refs = [ref for ref in (version_ref, environment_ref) if ref is not None]
-    objects = checkout.origin.objects(refs)
+    objects = store.objects(refs)
+    if version_ref.object_id not in objects:
+        objects |= checkout.origin.objects([version_ref])  # it says what is wrong
     version = store.verify(version_tag, version_ref, objects[version_ref.object_id])
     checkout.origin.ensure_commit(version_ref)
-    files = checkout.origin.commit_files(version.commit)
-    scripts = _scripts(checkout, subproject, environ)
+    files = () if is_assignment else checkout.origin.commit_files(version.commit)
+    scripts = () if is_assignment else _scripts(checkout, subproject, environ)
     script_files = _script_files(checkout, [fact.script for fact in scripts])
     head = checkout.repository.head()
     used = {path: data for path, data in config_files.items() if not path.endswith("/")} | script_files
+    allowed = verification.allowed_signers(checkout, rules)
+    used |= allowed.files if allowed else {}
     changed_paths = _changed_paths(checkout, subproject, head, used)
+    if is_assignment:
+        signing = signer_files(checkout.settings.allowed_signers)
+        changed_paths = tuple(
+            path for path in changed_paths if path in signing or "environments" in path.split("/")
+        )
     if changed_paths and not rules.protected and configuration.was_protected(checkout, tag, head):
         rules = msgspec.structs.replace(rules, protected=True)
+    environment_fact, unreadable = _environment(store, tag, environment_ref, objects, adopt=request.adopt)
+    override, objection = authority(checkout, request.override, environ=environ)
     facts = Facts(
         request=request,
         tag=tag,
         version=version,
         version_was_given=wanted is not None,
         states=listing.states(version_tag),
-        environment=(
-            store.environment_of(tag, environment_ref, objects)
-            if environment_ref
-            else EnvironmentFact(tag=tag)
-        ),
+        environment=environment_fact,
         regions=rules_layers.regions(environment, subproject),
         rules=rules,
-        layers=configuration.of_commit(checkout, subproject, files, checkout.origin.blobs),
+        layers=(
+            rules_layers
+            if is_assignment
+            else configuration.of_commit(checkout, subproject, files, checkout.origin.blobs)
+        ),
         scripts=scripts,
         inputs=_inputs(script_files),
         changed_paths=changed_paths,
@@ -107,8 +130,34 @@ def gather(checkout: Checkout, request: Request, *, environ: Mapping[str, str]) 
         repository=checkout.origin.address,
         remote=None if checkout.origin.is_self else checkout.settings.remote,
         stale_note=stale_note(checkout, version_tag, version_ref),
+        override=override,
+        objection=objection,
+        unreadable=unreadable,
+        signature=verification.signature_of(checkout, version_ref, allowed),
+        allowed_signers=allowed,
     )
     return Reading(facts=facts, store=store, files=files)
+
+
+def _environment(
+    store: TagStore,
+    tag: EnvironmentTag,
+    ref: RemoteRef | None,
+    objects: Mapping[str, RawObject],
+    *,
+    adopt: bool,
+) -> tuple[EnvironmentFact, str | None]:
+    """The environment tag; where it may be adopted, one that can't be read is a fact, with the reason."""
+    if ref is None:
+        return EnvironmentFact(tag=tag), None
+    try:
+        return store.environment_of(tag, ref, objects), None
+    except NewerLedgerError:
+        raise
+    except UnreadableLedgerError as error:
+        if not adopt:
+            raise
+        return EnvironmentFact(tag=tag, object_id=ref.object_id), error.what
 
 
 def _newest(listing: Listing, subproject: str, environment: str) -> VersionTag:
@@ -191,8 +240,10 @@ def _changed_paths(
     checkout: Checkout, subproject: str, head: str | None, used: Mapping[str, bytes]
 ) -> tuple[str, ...]:
     """What is not as committed: all that git sees in the pipeline's folders, and what is used in any case."""
-    seen = checkout.repository.changed_paths(_pipeline_folders(subproject))
-    return tuple(sorted({*seen, *configuration.uncommitted(checkout, subproject, head, used)}))
+    signing = signer_files(checkout.settings.allowed_signers)
+    seen = checkout.repository.changed_paths([*_pipeline_folders(subproject), *signing])
+    unseen = configuration.uncommitted(checkout, subproject, head, used, others=signing)
+    return tuple(sorted({*seen, *unseen}))
 
 
 def _inputs(files: Mapping[str, bytes]) -> str:

@@ -66,6 +66,7 @@ class Lease:
         self._planned_live = {
             key: _live_in(fact.ledger, key) for key in (region_key(record.region) for record in records)
         }
+        self._planned_drift = fact.drift
         self.trouble: CiTasksError | None = None
         """Why the scripts had to be stopped, where the claim was the reason."""
         self._not_renewed: CiTasksError | None = None
@@ -116,20 +117,17 @@ class Lease:
     def _close_finished(self, state: ledgers.Ledger, now: datetime) -> ledgers.Ledger:
         """Close the records in our way whose lease is over, or that are ours from an earlier attempt."""
         mine = next(iter(self.records.values()))
-        for record in ledgers.holders(state, tuple(record.region for record in self.records.values())):
-            reason = None
-            if ledgers.is_expired(record, now):
-                reason = f"its lease ended at {record.lease_end:%Y-%m-%d %H:%M:%S} UTC"
-            elif self._is_rerun_of(record, mine, state):
-                reason = f"attempt {mine.run.attempt if mine.run else '?'} of the same CI run took over"
-            if reason is not None:
+        regions = tuple(record.region for record in self.records.values())
+        held = state = ledgers.close_expired(state, regions, at=now)
+        for record in ledgers.holders(state, regions):
+            if self._is_rerun_of(record, mine, held):
                 # The owner may have died between a script's start and the record of it: think the worst.
                 state = ledgers.close(
                     state,
                     record.deployment_id,
                     DeploymentStatus.CANCELLED,
                     at=now,
-                    ended_by=reason,
+                    ended_by=f"attempt {mine.run.attempt if mine.run else '?'} of the same CI run took over",
                     scripts_started=True,
                 )
         return state
@@ -157,7 +155,7 @@ class Lease:
     def _refuse_changed(self, state: ledgers.Ledger | None) -> None:
         """The plan was made for what was live then: after a lost race it may be a downgrade."""
         same = {key: _live_in(state, key) for key in self._planned_live} == self._planned_live
-        if same and self._writer.fact.drift is None:
+        if same and self._writer.fact.drift in (None, self._planned_drift):  # which was overridden
             return
         raise ConflictError(
             f"{self.tag} changed while this deployment was being prepared: its plan does not hold any more.",

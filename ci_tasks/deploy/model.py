@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from ci_tasks.core.command_line import typed
 from ci_tasks.core.entity import Entity
 from ci_tasks.core.errors import ExitCode
+from ci_tasks.tag.names import DeploymentKind
 
 if TYPE_CHECKING:
+    from ci_tasks.core.signing import AllowedSigners, Signature
     from ci_tasks.environment.configuration import Layers
     from ci_tasks.environment.model import Rules
     from ci_tasks.script.mode import Decision
     from ci_tasks.script.model import CIScript
     from ci_tasks.tag.grammar import EnvironmentTag
-    from ci_tasks.tag.model import Run
+    from ci_tasks.tag.model import Override, Run
     from ci_tasks.tag.names import VersionState
     from ci_tasks.tag.store import EnvironmentFact, VerifiedVersion
 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What was typed. `version` None: the newest release; no `regions`: every one."""
+    """What was typed, for `deploy` or (kind ASSIGN) for `tag.assign`.
+
+    `version` None: the newest release; no `regions`: every one. `override` is the reason of an override;
+    `reason` and `adopt` belong to `tag.assign` alone.
+    """
 
     environment: str
     subproject: str | None = None
@@ -31,6 +38,10 @@ class Request:
     parallel: bool = False
     again: bool = False
     yes: bool = False
+    kind: DeploymentKind = DeploymentKind.DEPLOY
+    override: str | None = None
+    reason: str | None = None
+    adopt: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +54,12 @@ class ScriptFact:
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """All that a plan depends on, read once."""
+    """All that a plan depends on, read once.
+
+    `override` is what would be recorded of an override, None where none was typed; `objection` says why
+    whoever typed it may not override anything. `unreadable` says why the environment tag has no ledger, where
+    a new one is to take its place. `signature` is the version's, None where the rules do not ask for one.
+    """
 
     request: Request
     tag: EnvironmentTag
@@ -64,6 +80,11 @@ class Facts:
     repository: str
     remote: str | None
     stale_note: str | None
+    override: Override | None = None
+    objection: str | None = None
+    unreadable: str | None = None
+    signature: Signature | None = None
+    allowed_signers: AllowedSigners | None = None
 
     @property
     def show_line(self) -> str:
@@ -86,13 +107,32 @@ def options(tag: EnvironmentTag) -> str:
 
 def line_of(request: Request, subproject: str | None, *, version: str | None = None) -> str:
     """The line that asks for the same again; `version` where the line is about that one and no other."""
-    words = ["deploy", "--env", request.environment]
+    task = "tag.assign" if request.kind is DeploymentKind.ASSIGN else "deploy"
+    words = [task, "--env", request.environment]
     words += ["--subproject", subproject] if subproject else []
     version = version or request.version
     words += ["--version", version] if version else []
     words += [word for region in request.regions for word in ("--region", region)]
-    flags = {"--parallel": request.parallel, "--again": request.again, "--yes": request.yes}
-    return typed(" ".join([*words, *(flag for flag, is_given in flags.items() if is_given)]))
+    flags = {
+        "--parallel": request.parallel,
+        "--again": request.again,
+        "--yes": request.yes,
+        "--adopt": request.adopt,
+    }
+    words += [flag for flag, is_given in flags.items() if is_given]
+    texts = {"--reason": request.reason, "--override": request.override}
+    words += [_with_text(option, text) for option, text in texts.items() if text]
+    return typed(" ".join(words))
+
+
+def review_line(tag: EnvironmentTag, identifier: str) -> str:
+    """The line that closes the review debt of a deployment or a claim."""
+    return typed(f'deploy.review {options(tag)} --deployment {quote(identifier)} --note "what you found"')
+
+
+def _with_text(option: str, text: str) -> str:
+    """An option with free text, for a shell; a text that looks like an option is tied to it."""
+    return f"{option}{'=' if text.startswith('-') else ' '}{quote(text)}"
 
 
 class Refusal(Entity, frozen=True, kw_only=True):
@@ -131,7 +171,7 @@ class Plan(Entity, frozen=True, kw_only=True):
     """What would happen; names only, never a value. `timeout` of a script is in seconds.
 
     `movesTag`: nothing is to be deployed, but the environment's list of regions has changed, so that the tag
-    says something else than before.
+    says something else than before. `overridden` are the refusals that `--override` has passed.
     """
 
     environment: str
@@ -149,6 +189,7 @@ class Plan(Entity, frozen=True, kw_only=True):
     moves_tag: bool
     refusals: list[Refusal]
     notices: list[str]
+    overridden: list[Refusal]
 
     @property
     def to_do(self) -> list[PlannedRegion]:

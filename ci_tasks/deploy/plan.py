@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ci_tasks.core.command_line import typed
 from ci_tasks.core.errors import UsageError, bad_choice
-from ci_tasks.deploy.model import Facts, Plan, PlannedRegion, PlannedScript, Refusal, line_of
+from ci_tasks.deploy import override, rules, verification
+from ci_tasks.deploy.model import Facts, Plan, PlannedRegion, PlannedScript
+from ci_tasks.deploy.rules import is_assignment, some
 from ci_tasks.script.names import Mode
 from ci_tasks.tag import ledger as ledgers
 from ci_tasks.tag.grammar import parse_version
@@ -31,9 +31,11 @@ def plan(facts: Facts) -> Plan:
     Raises UsageError for a region that the environment does not have.
     """
     rehearsal = any(fact.decision.mode is not Mode.EXECUTE for fact in facts.scripts)
-    regions = [_region(facts, region, rehearsal=rehearsal) for region in _selected(facts)]
+    regions = [_region(facts, region, rehearsal=rehearsal) for region in selected(facts)]
     to_do = [region for region in regions if region.action == "deploy"]
     version = facts.version.tag.version
+    found = [*rules.refusals(facts), *rules.downgrade(facts, to_do)] if to_do else []
+    standing, overridden = override.passed(facts, found)
     return Plan(
         environment=facts.tag.environment,
         environment_tag=str(facts.tag),
@@ -47,13 +49,17 @@ def plan(facts: Facts) -> Plan:
         regions=regions,
         scripts=[_script(facts, fact, rehearsal=rehearsal) for fact in facts.scripts],
         concurrency_group=f"deploy-{str(facts.tag).replace('/', '-')}",
-        moves_tag=not to_do and not facts.request.regions and _moves_tag(facts),
-        refusals=list(_refusals(facts, to_do)) if to_do else [],
-        notices=list(_notices(facts)),
+        moves_tag=not to_do and not facts.request.regions and moves_tag(facts),
+        refusals=standing,
+        notices=[
+            *notices(facts),
+            *override.notices(facts, overridden, is_recorded=not rehearsal),
+        ],
+        overridden=overridden,
     )
 
 
-def _selected(facts: Facts) -> tuple[str | None, ...]:
+def selected(facts: Facts) -> tuple[str | None, ...]:
     """The regions asked for, in the environment's own order."""
     asked = facts.request.regions
     for region in asked:
@@ -122,78 +128,22 @@ def _script(facts: Facts, fact: ScriptFact, *, rehearsal: bool) -> PlannedScript
     )
 
 
-def _refusals(facts: Facts, to_do: list[PlannedRegion]) -> Iterator[Refusal]:
-    environment, tag = facts.tag.environment, facts.version.tag
-    for state in facts.states:
-        if state.is_bad:
-            yield Refusal(
-                rule="state",
-                message=f"{tag} is marked {state.value}.",
-                next_step=typed(f"deploy {facts.options}"),
-            )
-            break
-    if facts.environment.drift:
-        yield Refusal(
-            rule="drift",
-            message=f"{facts.environment.drift}.",
-            next_step=typed(f"deploy.history {facts.options}"),
-        )
-    moved_from = _moved_from(facts)
-    if moved_from:
-        yield Refusal(
-            rule="immutable",
-            message=(
-                f"{tag} was deployed here from the commit {moved_from[:12]}, and stands on "
-                f"{facts.version.commit[:12]} now: somebody moved or made it anew."
-            ),
-            next_step=next_patch(tag),
-        )
-    if not facts.on_branch:
-        yield Refusal(
-            rule="branches",
-            message=(
-                f"The commit of {tag} is on none of the branches that {environment} takes: "
-                f"{', '.join(facts.rules.branches)}."
-            ),
-            next_step=f"git branch --remotes --contains {facts.version.commit[:12]}",
-        )
-    if facts.rules.protected and facts.changed_paths:
-        yield Refusal(
-            rule="protected",
-            message=(
-                f"{environment} is protected, and there are uncommitted changes: "
-                f"{_some(facts.changed_paths)}."
-            ),
-            next_step="git status --short -- scripts environments",
-        )
-    if facts.rules.protected and not facts.in_ci:
-        yield Refusal(
-            rule="protected",
-            message=f"{environment} is protected: only CI jobs deploy there. Let one type the line.",
-            next_step=line_of(facts.request, tag.subproject, version=str(tag.version)),
-        )
-    downgraded = [region for region in to_do if region.is_downgrade]
-    if downgraded and not facts.request.yes:
-        yield Refusal(
-            rule="downgrade",
-            message=(
-                f"{tag.version} is older than {downgraded[0].previous_version}, which is live in "
-                f"{_places(downgraded)}."
-            ),
-            next_step=line_of(replace(facts.request, yes=True), tag.subproject, version=str(tag.version)),
-        )
-
-
-def _notices(facts: Facts) -> Iterator[str]:
+def notices(facts: Facts) -> Iterator[str]:
+    """What is worth a look before anything is done."""
     if facts.environment.object_id is None:
         yield f"A new ledger begins: there was no tag {facts.tag}."
+    if facts.unreadable is not None:
+        yield f"A new ledger begins, in the place of what can't be read: {facts.unreadable}"
     if facts.changed_paths:
-        yield (
-            f"{UNCOMMITTED}: {_some(facts.changed_paths)}. Scripts and rules are used as they stand here, "
-            "values as the version's commit has them."
+        used = (
+            "Rules are used as they stand here."
+            if is_assignment(facts)
+            else "Scripts and rules are used as they stand here, values as the version's commit has them."
         )
+        yield f"{UNCOMMITTED}: {some(facts.changed_paths)}. {used}"
     yield from _ledger_notices(facts)
     yield from _shared_numbers(facts)
+    yield from verification.notices(facts)
     if facts.stale_note is not None:
         yield facts.stale_note
     if facts.version.created_at is None:
@@ -208,22 +158,13 @@ def _shared_numbers(facts: Facts) -> Iterator[str]:
             yield f"{one.script_path} and {other.script_path} have one number: they run by name."
 
 
-def _moves_tag(facts: Facts) -> bool:
+def moves_tag(facts: Facts) -> bool:
     """True where the tag would move although nothing is to be deployed: the list of regions has changed."""
     state = facts.environment.ledger
     if state is None or facts.environment.drift is not None:
         return False
     after = ledgers.settle_target(ledgers.with_regions(state, facts.regions))
     return after.header != state.header
-
-
-def _moved_from(facts: Facts) -> str | None:
-    """The commit that this version had in an earlier deployment here, where it was another one."""
-    state, version = facts.environment.ledger, str(facts.version.tag.version)
-    for record in (*state.open, *state.closed) if state else ():
-        if record.version == version and record.commit_sha != facts.version.commit:
-            return record.commit_sha
-    return None
 
 
 def _ledger_notices(facts: Facts) -> Iterator[str]:
@@ -234,20 +175,15 @@ def _ledger_notices(facts: Facts) -> Iterator[str]:
     faults = ledgers.chain_faults(state)
     if faults:
         yield f"The ledger of {facts.tag} was changed by hand: {faults[0]}."
-    for record in ledgers.holders(state, _selected(facts)):
+    for record in ledgers.holders(state, selected(facts)):
         where = f" in {record.region}" if record.region else ""
         yield f"{record.deployment_id} of {record.triggered_by} holds the claim{where} just now."
     for key, live in state.header.live.items():
         same = (live.version, live.commit_sha) == (str(facts.version.tag.version), facts.version.commit)
-        if same and not live.uncertain and live.inputs != facts.inputs:
-            where = f" in {key}" if key else ""
+        where = f" in {key}" if key else ""
+        if not same or live.uncertain or is_assignment(facts):
+            continue
+        if live.inputs is None:
+            yield f"{live.version} was assigned{where} without running scripts: they run now."
+        elif live.inputs != facts.inputs:
             yield f"{live.version} is live{where} already, but the scripts have changed since."
-
-
-def _places(regions: list[PlannedRegion]) -> str:
-    return ", ".join(region.region for region in regions if region.region) or "the environment"
-
-
-def _some(paths: tuple[str, ...]) -> str:
-    shown = ", ".join(paths[:5])
-    return shown if len(paths) <= 5 else f"{shown} and {len(paths) - 5} more"  # noqa: PLR2004 - as many as fit a line

@@ -7,20 +7,23 @@ from typing import TYPE_CHECKING
 
 from ci_tasks.core import console
 from ci_tasks.core.command_line import typed
-from ci_tasks.deploy.model import options
+from ci_tasks.deploy.model import options, review_line
 from ci_tasks.report.render import as_text
 from ci_tasks.tag.clock import utc_now
+from ci_tasks.tag.grammar import EnvironmentTag
 from ci_tasks.tag.ledger import is_expired
+from ci_tasks.tag.names import DeploymentKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from datetime import datetime
 
+    from ci_tasks.deploy.assign import AssignedRegion, Assignment, AssignmentAnswer
     from ci_tasks.deploy.deployment import Result
     from ci_tasks.deploy.model import Plan, PlannedRegion
+    from ci_tasks.deploy.review import ReviewAnswer
     from ci_tasks.deploy.status import EnvironmentStatus, RegionStatus, StatusAnswer
     from ci_tasks.deploy.unlock import RecordsAnswer
-    from ci_tasks.tag.grammar import EnvironmentTag
     from ci_tasks.tag.model import Deployment
 
 ROOT = "(root)"
@@ -125,6 +128,8 @@ def _notes(status: EnvironmentStatus, region: RegionStatus) -> Iterator[str]:
         if record.region in (None, region.region):
             left = is_expired(record, utc_now())
             yield f"{record.version} {'was left behind' if left else record.status.value.lower()}"
+    if any(debt.region in (None, region.region) for debt in status.review_debts):
+        yield "REVIEW DUE"
     if status.drift:
         yield "DRIFT"
 
@@ -138,6 +143,14 @@ def _remarks(status: EnvironmentStatus) -> Iterator[str]:
         yield f"DRIFT: {status.drift}."
     if status.problem:
         yield f"UNREADABLE: {status.problem}"
+    tag = EnvironmentTag(subproject=status.subproject or "", environment=status.environment)
+    claims = {debt.deployment_id.partition(".")[0]: debt for debt in status.review_debts}
+    for claim_id, debt in claims.items():
+        yield (
+            f"REVIEW DUE: {status.environment_tag}: {debt.by} overrode a rule for {debt.version} at"
+            f" {minute(debt.since)} UTC: {debt.reason}"
+        )
+        yield f"  When you have looked at it: {review_line(tag, claim_id)}"
 
 
 def records_text(answer: RecordsAnswer) -> str:
@@ -149,9 +162,9 @@ def records_text(answer: RecordsAnswer) -> str:
             record.claim_id,
             record.region or "",
             record.version,
-            record.status.value,
+            _outcome(record),
             record.triggered_by,
-            record.ended_by or record.reason or "",
+            "; ".join(_reasons(record)),
         )
         for record in _newest_first(answer.deployments)
     ]
@@ -159,6 +172,21 @@ def records_text(answer: RecordsAnswer) -> str:
     used = [index for index in range(len(columns)) if any(row[index] for row in rows)]
     shown = [[row[index] for index in used] for row in rows]
     return console.table([columns[index] for index in used], shown).rstrip("\n")
+
+
+def _outcome(record: Deployment) -> str:
+    """How it ended; what no script was run for says so itself."""
+    words = {DeploymentKind.ASSIGN: "ASSIGNED", DeploymentKind.REVIEW: "REVIEW"}
+    return words.get(record.kind, record.status.value)
+
+
+def _reasons(record: Deployment) -> Iterator[str]:
+    if record.reviews:
+        yield f"of {record.reviews}"
+    if record.ended_by or record.reason:
+        yield record.ended_by or record.reason or ""
+    if record.override:
+        yield f"override: {record.override.reason}"
 
 
 def _newest_first(records: Iterable[Deployment]) -> list[Deployment]:
@@ -180,6 +208,68 @@ def unlocked_text(tag: EnvironmentTag, identifier: str, *, broken: bool) -> str:
         f"{identifier} is asked to stop. Its owner sees it at its next renewal, ends its scripts and records "
         f"CANCELLED. To see it: {typed(f'deploy.status {options(tag)}')}"
     )
+
+
+def assignment_plan_text(plan: Assignment) -> str:
+    """The plan of `tag.assign --dry-run`."""
+    head = [
+        "Plan of an assignment; nothing is done yet, and no script is run.",
+        f"{plan.version_tag} (commit {plan.commit_sha[:12]}) in {plan.environment_tag}",
+    ]
+    rows = [
+        (
+            region.region or plan.environment,
+            region.previous_version or "nothing",
+            plan.version,
+            _what_is_said(region),
+        )
+        for region in plan.regions
+    ]
+    blocks = [
+        "\n".join(head),
+        console.table(("Region", "Tag says", "Then", "What happens"), rows).rstrip("\n"),
+    ]
+    blocks += [f"note: {notice}" for notice in plan.notices]
+    blocks += [f"REFUSED by the rule {refusal.rule}: {refusal.message}" for refusal in plan.refusals]
+    return "\n\n".join(blocks)
+
+
+def _what_is_said(region: AssignedRegion) -> str:
+    words = "nothing: the tag says so already" if region.action == "skip" else "assign"
+    return f"{words} (what runs now is uncertain)" if region.is_uncertain else words
+
+
+def assigned_text(answer: AssignmentAnswer) -> str:
+    """What `tag.assign` did."""
+    made = answer.plan
+    tag = EnvironmentTag(subproject=made.subproject or "", environment=made.environment)
+    if not made.to_do and not made.moves_tag:
+        return f"Nothing to do: {made.environment_tag} says already that {made.version} is live."
+    if not made.to_do:
+        return f"Nothing to assign. {made.environment_tag} now follows the new list of regions."
+    if not answer.deployments:
+        return f"Nothing to do: somebody else has just assigned {made.version} in {made.environment_tag}."
+    written = {record.region for record in answer.deployments}
+    where = ", ".join(one.region for one in made.to_do if one.region and one.region in written)
+    place = f" in {where}" if where else ""
+    lines = [f"{made.environment_tag} now says that {made.version} is live{place}. No script was run."]
+    if not answer.is_settled:
+        lines.append("Its regions have different versions, or none: the tag moves when all have one.")
+    if made.replaces:
+        lines.append(f"It replaces {made.replaces}, which could not be read.")
+    if made.overridden:
+        line = review_line(tag, answer.deployments[0].claim_id)
+        lines.append(f"The override waits for a review: {line}")
+    return "\n".join(lines)
+
+
+def reviewed_text(tag: EnvironmentTag, answer: ReviewAnswer) -> str:
+    """What `deploy.review` did."""
+    review = answer.review
+    if not answer.closed:
+        return f"Nothing to do: {review.triggered_by} has reviewed {review.reviews} already, in {tag}."
+    own = " It was your own override: let somebody else look, too, where you can." if answer.is_own else ""
+    return f"The review of {review.reviews} is recorded in {tag}.{own}"
 
 
 def minute(time: datetime | None) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from ci_tasks.core import signals
 from ci_tasks.core.errors import CiTasksError, ExitCode, RefusedError
 from ci_tasks.core.process import StopRequest
-from ci_tasks.deploy.ci import readable
+from ci_tasks.deploy.ci import triggered_by
 from ci_tasks.deploy.lease import Lease
 from ci_tasks.deploy.region import RegionRun, run_scripts
 from ci_tasks.tag.clock import utc_now
@@ -55,9 +55,14 @@ class Course:
         return self.errors[0] if self.errors else None
 
 
+def new_claim_id(now: datetime) -> str:
+    """An id that nobody else has; it begins with the time, so that people find their way."""
+    return f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+
+
 def new_records(facts: Facts, plan: Plan, *, triggered_by: str, now: datetime) -> tuple[Deployment, ...]:
     """The records of one claim, one for each region in which something is to be done."""
-    claim_id = f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+    claim_id = new_claim_id(now)
     nonce = secrets.token_hex(16)
     commit = facts.version.commit
     return tuple(
@@ -76,6 +81,7 @@ def new_records(facts: Facts, plan: Plan, *, triggered_by: str, now: datetime) -
             claim_id=claim_id,
             nonce=nonce,
             kind=DeploymentKind.DEPLOY,
+            override=facts.override if plan.overridden else None,
             run=facts.run,
             host=socket.gethostname(),
             commits=Commits(
@@ -106,8 +112,8 @@ def carry_out(checkout: Checkout, reading: Reading, plan: Plan, stage: Stage, *,
     facts = reading.facts
     identity = checkout.repository.identity()
     course = Course(plan=plan, started_at=utc_now())
-    triggered_by = readable(os.environ.get("GITHUB_ACTOR", "")) or identity.name
-    records = new_records(facts, plan, triggered_by=triggered_by, now=course.started_at)
+    who = triggered_by(os.environ, identity)
+    records = new_records(facts, plan, triggered_by=who, now=course.started_at)
     course.claim_id = records[0].claim_id
     winding_down = _WindingDown()
     lease = Lease(

@@ -11,6 +11,7 @@ from ci_tasks.deploy.unlock import RecordsAnswer
 from ci_tasks.tag import subproject as subprojects
 from ci_tasks.tag.grammar import EnvironmentTag, Grammar, VersionTag, parse_version
 from ci_tasks.tag.model import Deployment
+from ci_tasks.tag.review import debts
 from ci_tasks.tag.store import TagStore
 
 if TYPE_CHECKING:
@@ -36,10 +37,26 @@ class RegionStatus(Entity, frozen=True, kw_only=True):
     attempted: str | None
 
 
+class ReviewDebt(Entity, frozen=True, kw_only=True):
+    """A deployment that overrode a rule, and that nobody has reviewed: since when, by whom, why.
+
+    `signer` is whose signature allowed it, null where tags are not signed.
+    """
+
+    deployment_id: str
+    version: str
+    region: str | None
+    reason: str
+    since: datetime
+    by: str
+    signer: str | None
+
+
 class EnvironmentStatus(Entity, frozen=True, kw_only=True):
     """One environment tag. `version` is that of all regions, null where they differ.
 
-    `problem` says why a tag can't be read, `drift` what somebody did to it by hand.
+    `problem` says why a tag can't be read, `drift` what somebody did to it by hand, `reviewDebts` which
+    overrides wait for a review, newest first.
     """
 
     subproject: str | None
@@ -52,6 +69,7 @@ class EnvironmentStatus(Entity, frozen=True, kw_only=True):
     running: list[Deployment]
     drift: str | None
     problem: str | None
+    review_debts: list[ReviewDebt]
 
 
 class StatusAnswer(Entity, frozen=True, kw_only=True):
@@ -92,6 +110,19 @@ def _status(listing: Listing, fact: EnvironmentFact) -> EnvironmentStatus:
         running=list(fact.ledger.open),
         drift=fact.drift,
         problem=None,
+        review_debts=[
+            ReviewDebt(
+                deployment_id=record.deployment_id,
+                version=record.version,
+                region=record.region,
+                reason=record.override.reason,
+                since=record.started_at,
+                by=record.triggered_by,
+                signer=record.override.signer,
+            )
+            for record in debts(fact.ledger)
+            if record.override is not None
+        ],
     )
 
 
@@ -127,6 +158,7 @@ def _unreadable(tag: EnvironmentTag, problem: str) -> EnvironmentStatus:
         running=[],
         drift=None,
         problem=problem,
+        review_debts=[],
     )
 
 

@@ -21,6 +21,7 @@ def run(
     again: bool = flag("deploy even what is live already"),
     dry_run: bool = flag("print the plan and stop"),
     yes: bool = flag("deploy even an older version than the live one"),
+    override: str | None = option("why a rule is to be passed; it is recorded, and reviewed", metavar="TEXT"),
 ) -> Answer:
     """Deploy a version to an environment.
 
@@ -28,12 +29,14 @@ def run(
     commit out in a private folder, runs scripts/deployment/ in order for each
     region, and records each result in the tag. The tag moves only when every
     region has the version. Your checkout, branches and tags stay as they are.
+    --override passes the rules about states, branches, protection and drift.
 
     inv deploy --env staging --subproject api
     """
     from ci_tasks.core.checkout import Checkout
     from ci_tasks.deploy.deployment import deploy, preview
     from ci_tasks.deploy.model import Request
+    from ci_tasks.deploy.override import stated
     from ci_tasks.deploy.render import plan_text, result_text
 
     request = Request(
@@ -44,6 +47,7 @@ def run(
         parallel=parallel,
         again=again,
         yes=yes,
+        override=stated("--override", override),
     )
     if dry_run:
         previewed = preview(Checkout.open(), request, environ=os.environ)
@@ -61,8 +65,8 @@ def status(
     """Show what runs where.
 
     One line per subproject, environment and region: version, state, since when,
-    by whom, and whether somebody is deploying there now or moved the tag by
-    hand. Reads the remote; changes nothing.
+    by whom, whether somebody is deploying there now or moved the tag by hand,
+    and which overrides wait for a review. Reads the remote; changes nothing.
 
     inv deploy.status --env staging
     """
@@ -150,3 +154,32 @@ def settle(
     store, tag = place(checkout, environment=env, subproject=subproject, line="deploy.settle")
     answer, code = settle_deployment(store, tag, deployment, identity=checkout.repository.identity())
     return Answer(answer, answer.verdict, code)
+
+
+@task(changes=True)
+def review(
+    c: Context,
+    env: str = option(ENV, required=True),
+    subproject: str | None = option(SUBPROJECT, metavar="PATH"),
+    deployment: str = option("deployment that overrode a rule, or its claim", required=True, metavar="ID"),
+    note: str = option("what you looked at, and found; it is recorded", required=True, metavar="TEXT"),
+) -> Answer:
+    """Close the review debt of an override.
+
+    Whoever deploys or assigns with --override leaves a debt, which deploy.status
+    shows until somebody has looked at it. The review is a record in the tag; what
+    is live stays as it is. Where tags are signed it takes another signer.
+
+    inv deploy.review --env production --deployment 20260101T120000Z-1a2b3c --note "checked the rollout"
+    """
+    from ci_tasks.core.checkout import Checkout
+    from ci_tasks.deploy.override import stated
+    from ci_tasks.deploy.render import reviewed_text
+    from ci_tasks.deploy.review import review as close_debt
+    from ci_tasks.deploy.status import place
+
+    said = stated("--note", note)
+    checkout = Checkout.open()
+    store, tag = place(checkout, environment=env, subproject=subproject, line="deploy.review")
+    answer = close_debt(checkout, store, tag, deployment, note=said, environ=os.environ)
+    return Answer(answer, lambda: reviewed_text(tag, answer))

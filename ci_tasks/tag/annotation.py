@@ -10,7 +10,7 @@ from ci_tasks.core.command_line import typed
 from ci_tasks.core.entity import canonical_json
 from ci_tasks.core.errors import ConflictError, RefusedError, UsageError
 from ci_tasks.tag import ledger as ledgers
-from ci_tasks.tag import soundness
+from ci_tasks.tag import retention, soundness
 from ci_tasks.tag.grammar import EnvironmentTag
 from ci_tasks.tag.model import SCHEMA, Deployment, Header, Live
 from ci_tasks.tag.names import DeploymentStatus
@@ -36,6 +36,10 @@ _record = msgspec.json.Decoder(Deployment)
 
 class UnreadableLedgerError(ConflictError):
     """The annotation is not a ledger of ours, or of a newer form: nobody may write over it."""
+
+
+class NewerLedgerError(UnreadableLedgerError):
+    """The annotation is of a newer form: the way out is a newer program, and never another ledger."""
 
 
 def write(ledger: ledgers.Ledger) -> tuple[str, bool]:
@@ -68,7 +72,7 @@ def fit(ledger: ledgers.Ledger) -> ledgers.Ledger:
     closed = list(ledger.closed)
     changed = False
     for index, record in reversed(list(enumerate(closed))):
-        shrunk = ledgers.shrink(record)
+        shrunk = retention.shrink(record)
         saved = len(ledgers.line(record)) - len(ledgers.line(shrunk))
         if saved > 0:
             closed[index] = shrunk
@@ -77,7 +81,12 @@ def fit(ledger: ledgers.Ledger) -> ledgers.Ledger:
         if size <= SHRINK_ABOVE:
             break
     fitting = msgspec.structs.replace(ledger, closed=tuple(closed)) if changed else ledger
-    return ledgers.drop_oldest(fitting, size - REFUSE_ABOVE) if size > REFUSE_ABOVE else fitting
+    return retention.drop_oldest(fitting, size - REFUSE_ABOVE) if size > REFUSE_ABOVE else fitting
+
+
+def size(ledger: ledgers.Ledger) -> int:
+    """Bytes of the annotation's text for this ledger as it stands."""
+    return len(_text(ledger))
 
 
 def _text(ledger: ledgers.Ledger) -> bytes:
@@ -124,8 +133,9 @@ def _plain(text: str) -> str:
 
 
 def read(message: str, *, name: str, is_summary: bool = False) -> ledgers.Ledger:
-    """The ledger in a tag's message; `name` is the tag's, for the error. A summary leaves out closed records.
+    """The ledger in a tag's message; `name` is the tag's, for the error.
 
+    A summary has no closed records but those that `review.debts` asks for: overrides, and reviews of them.
     Raises UnreadableLedgerError: nobody may write over what he can't read.
     """
     try:
@@ -133,7 +143,8 @@ def read(message: str, *, name: str, is_summary: bool = False) -> ledgers.Ledger
         documents = [line for line in body.split("\n") if line]
         header = _header_of(documents[0], name)
         soundness.check_header(header)
-        records = tuple(_records(documents[1:], is_summary=is_summary))
+        find = _summary if is_summary else _records
+        records = tuple(find(documents[1:]))
         soundness.check_records(records)
     except (ValueError, IndexError, RecursionError, UsageError) as error:  # msgspec's are ValueErrors
         raise UnreadableLedgerError(
@@ -152,13 +163,27 @@ def read(message: str, *, name: str, is_summary: bool = False) -> ledgers.Ledger
     )
 
 
-def _records(documents: list[str], *, is_summary: bool) -> Iterator[Deployment]:
-    """The records; the open ones stand first, so a summary ends at the first closed one."""
+_OVERRIDES, _REVIEWS = '"override":{', '"kind":"review"'
+"""In a record's line: within a text of it the quotes would be escaped."""
+
+
+def _records(documents: list[str]) -> Iterator[Deployment]:
     for document in documents:
         record = _record.decode(document)
-        if is_summary and not record.status.is_open:
-            return
         yield record if record.status.is_open else ledgers.with_line(record, document.encode())
+
+
+def _summary(documents: list[str]) -> Iterator[Deployment]:
+    """The records of a summary; the open ones stand first, so that few of those behind them are decoded."""
+    for index, document in enumerate(documents):
+        record = _record.decode(document)
+        if not record.status.is_open:
+            if _OVERRIDES in "".join(documents):
+                closed = documents[index:]
+                said = _records([line for line in closed if _OVERRIDES in line or _REVIEWS in line])
+                yield from (one for one in said if one.override is not None or one.reviews is not None)
+            return
+        yield record
 
 
 def _header_of(document: str, name: str) -> Header:
@@ -173,7 +198,7 @@ def _header_of(document: str, name: str) -> Header:
 
 def _refuse_other_form(schema: int, name: str) -> None:
     if schema > SCHEMA:
-        raise UnreadableLedgerError(
+        raise NewerLedgerError(
             f"The ledger in {name} was written by a newer ci-tasks (form {schema}, this one knows {SCHEMA}).",
             unchanged="Nothing was changed.",
             next_step="pip install --upgrade ci-tasks",

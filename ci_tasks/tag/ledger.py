@@ -2,6 +2,7 @@
 
 The rules stand in the architecture's chapters on tags and deployments: open records first, closed ones
 newest first, chained by SHA-256; the target moves only when every region's newest success is one commit.
+What is kept stands in `retention.py`, what waits for a look in `review.py`.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ import msgspec
 
 from ci_tasks.core.entity import canonical_json
 from ci_tasks.core.errors import ConflictError
-from ci_tasks.tag.model import SCHEMA, Cut, Deployment, Header, Live, region_key
-from ci_tasks.tag.names import DeploymentStatus
+from ci_tasks.tag.model import SCHEMA, Deployment, Header, Live, region_key
+from ci_tasks.tag.names import DeploymentKind, DeploymentStatus
 
 TAKEOVER_GRACE = timedelta(seconds=120)
 """How long after a lease's end, by the observer's clock, somebody else may take over."""
@@ -147,7 +148,41 @@ def close(
     )
 
 
+def assign(
+    ledger: Ledger, records: tuple[Deployment, ...], *, regions: tuple[str, ...], at: datetime
+) -> Ledger:
+    """Say that versions are live without a deployment: each record is closed as SUCCESS in the same step.
+
+    `regions` are all that the environment has today. Raises ConflictError where a running record stands in
+    the way: close the expired ones first.
+    """
+    state = claim(ledger, records, regions=regions)
+    for record in records:
+        state = close(state, record.deployment_id, DeploymentStatus.SUCCESS, at=at, scripts_started=False)
+    return state
+
+
+def close_expired(ledger: Ledger, regions: tuple[str | None, ...], *, at: datetime) -> Ledger:
+    """Close the claims on these regions whose lease is long over.
+
+    The owner may have died between a script's start and the record of it: their scripts count as started.
+    """
+    for record in holders(ledger, regions):
+        if is_expired(record, at):
+            ledger = close(
+                ledger,
+                record.deployment_id,
+                DeploymentStatus.CANCELLED,
+                at=at,
+                ended_by=f"its lease ended at {record.lease_end:%Y-%m-%d %H:%M:%S} UTC",
+                scripts_started=True,
+            )
+    return ledger
+
+
 def _live_after(before: Live | None, closed: Deployment) -> Live | None:
+    if closed.kind is DeploymentKind.REVIEW:
+        return before  # it says something of another record, and nothing of what runs
     if closed.status is DeploymentStatus.SUCCESS:
         return Live(
             version=closed.version,
@@ -223,89 +258,3 @@ def chain_faults(ledger: Ledger) -> list[str]:
             faults.append(f"{record.deployment_id} does not follow from the record before it")
         expected_seq, expected_prev = (record.seq or 0) + 1, digest(record)
     return faults
-
-
-KEEP_DAYS = timedelta(days=30)
-KEEP_NEWEST = 50
-
-
-def retain(ledger: Ledger, *, now: datetime) -> Ledger:
-    """Drop what is old: open records, open reviews and what a rollback needs stay, then 30 days, then 50.
-
-    A rollback needs each region's two newest successes of different versions.
-    """
-    needed = _needed_for_rollback(ledger) | {
-        record.deployment_id for record in ledger.closed if record.override is not None
-    }
-    kept: list[Deployment] = []
-    dropped: list[Deployment] = []
-    for index, record in enumerate(ledger.closed):
-        young = record.completed_at is not None and now - record.completed_at <= KEEP_DAYS
-        stays = index < KEEP_NEWEST or young or record.deployment_id in needed
-        (kept if stays else dropped).append(record)
-    return _without(ledger, dropped, kept)
-
-
-def drop_oldest(ledger: Ledger, excess: int) -> Ledger:
-    """Drop the oldest closed records until their lines are `excess` bytes; what a rollback needs stays.
-
-    Records with an override go last: they wait for a review.
-    """
-    needed = _needed_for_rollback(ledger)
-    oldest_first = [record for record in reversed(ledger.closed) if record.deployment_id not in needed]
-    left = excess + _CUT_BYTES
-    gone: set[int] = set()
-    for record in sorted(oldest_first, key=lambda record: record.override is not None):
-        if left <= 0:
-            break
-        gone.add(id(record))
-        left -= len(line(record)) + 1
-    dropped = [record for record in ledger.closed if id(record) in gone]
-    kept = [record for record in ledger.closed if id(record) not in gone]
-    return _without(ledger, dropped, kept)
-
-
-_CUT_BYTES = 200
-"""More than the header grows by with a cut."""
-
-
-def _without(ledger: Ledger, dropped: list[Deployment], kept: list[Deployment]) -> Ledger:
-    """The ledger with the kept records, newest first, and the newest of the dropped ones as its cut."""
-    if not dropped:
-        return ledger
-    newest = dropped[0]
-    cut = ledger.header.cut
-    if cut is None or (newest.seq or 0) > cut.seq:
-        cut = Cut(seq=newest.seq or 0, sha256=digest(newest))
-    header = msgspec.structs.replace(ledger.header, cut=cut)
-    return msgspec.structs.replace(ledger, header=header, closed=tuple(kept))
-
-
-def _needed_for_rollback(ledger: Ledger) -> set[str]:
-    needed: set[str] = set()
-    versions: dict[str | None, set[str]] = {}
-    for record in ledger.closed:
-        seen = versions.setdefault(record.region, set())
-        if record.status is DeploymentStatus.SUCCESS and len(seen) < 2 and record.version not in seen:  # noqa: PLR2004 - the live one and the one before
-            seen.add(record.version)
-            needed.add(record.deployment_id)
-    return needed
-
-
-def shrink(record: Deployment) -> Deployment:
-    """A closed record with nothing but id, version, region, status, times and its place in the chain."""
-    if record.digest is not None:
-        return record
-    return msgspec.structs.replace(
-        record,
-        digest=digest(record),
-        nonce=None,
-        reason=None,
-        run=None,
-        host=None,
-        commits=None,
-        inputs=None,
-        stop_requested=None,
-        ended_by=None,
-        uncommitted=(),
-    )

@@ -71,7 +71,8 @@ class Deployment(Entity, frozen=True, kw_only=True, dict=True):
     Times are UTC. The fields behind `estimatedWaitTime` (seconds) are the ledger's own: `claimId` joins the
     regions of one claim, `nonce` proves who made it, `inputs` is the SHA-256 of the scripts that ran,
     `seq` and `prev` chain the closed records, `digest` is the SHA-256 of a record that was shrunk,
-    `uncommitted` names files of the checkout that were used other than committed (20 at most).
+    `uncommitted` names files of the checkout that were used other than committed (20 at most). `reviews` is
+    set in a record of kind REVIEW alone: the deployment or claim whose override it has looked at.
     A record that was read remembers its line (`dict=True`); no copy of it does, nor its JSON.
     """
 
@@ -105,6 +106,7 @@ class Deployment(Entity, frozen=True, kw_only=True, dict=True):
     prev: Digest | None = None
     digest: Digest | None = None
     uncommitted: tuple[str, ...] = ()
+    reviews: RecordId | None = None
 
 
 class Live(Entity, frozen=True, kw_only=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ci_tasks.tag.grammar import parse_version
-from ci_tasks.tag.names import DeploymentStatus
+from ci_tasks.tag.names import DeploymentKind, DeploymentStatus
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,6 +33,7 @@ def check_records(records: Sequence[Deployment]) -> None:
         parse_version(record.version)
         for time in (record.started_at, record.completed_at, record.lease_end):
             _check_time(time)
+        _check_kind(record)
         if record.deployment_id in ids:
             raise ValueError(f"it has {record.deployment_id} twice")
         ids.add(record.deployment_id)
@@ -41,6 +42,17 @@ def check_records(records: Sequence[Deployment]) -> None:
     regions = {record.region for record in running}
     if len(regions) < len(running) or (everywhere and len(running) > 1):
         raise ValueError("two of its running records claim the same place")
+
+
+def _check_kind(record: Deployment) -> None:
+    """An assignment and a review are done as soon as they are written; a review names what it looked at."""
+    if (record.reviews is None) is (record.kind is DeploymentKind.REVIEW):
+        raise ValueError(f"{record.deployment_id} is a review of nothing, or no review at all")
+    at_once = record.kind in (DeploymentKind.ASSIGN, DeploymentKind.REVIEW)
+    if at_once and (record.status is not DeploymentStatus.SUCCESS or record.scripts_started):
+        raise ValueError(f"{record.deployment_id} of the kind {record.kind.value} never ran")
+    if record.kind is DeploymentKind.REVIEW and record.override is not None:
+        raise ValueError(f"{record.deployment_id} is a review and overrides a rule itself")
 
 
 def _check_time(time: datetime | None) -> None:

@@ -14,9 +14,10 @@ from ci_tasks.core.errors import (
 )
 from ci_tasks.core.origin import MovedError
 from ci_tasks.core.push import PushOutcome, RefUpdate
-from ci_tasks.tag import annotation, ledger, tag_object
+from ci_tasks.tag import annotation, ledger, retention, tag_object
 from ci_tasks.tag.grammar import EnvironmentTag, Grammar, VersionTag, ref_of
 from ci_tasks.tag.listing import TAGS, Listing
+from ci_tasks.tag.names import DeploymentKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -137,12 +138,14 @@ class TagStore:
         *,
         is_summary: bool = False,
     ) -> EnvironmentFact:
-        """The fact of an environment tag whose object was already read; a summary has no closed records."""
+        """The fact of an environment tag whose object was already read; a summary is `annotation.read`'s."""
         try:
             content = _content_of(tag, ref, objects)
             found = annotation.read(content.message, name=str(tag), is_summary=is_summary)
         except annotation.UnreadableLedgerError as error:
-            error.next_step = error.next_step or self._look_at(tag)
+            if not isinstance(error, annotation.NewerLedgerError):
+                error.details = (*error.details, f"To look at it: {self._look_at(tag)}")
+                error.next_step = adopt_line(tag)
             raise
         return EnvironmentFact(tag=tag, object_id=ref.object_id, target=content.target, ledger=found)
 
@@ -154,7 +157,7 @@ class TagStore:
 
     def following(self, state: Ledger, *, old: str | None, now: datetime) -> Ledger:
         """The ledger as it is written after the tag object `old`: settled, old records dropped or shrunk."""
-        state = ledger.retain(ledger.settle_target(state), now=now)
+        state = retention.retain(ledger.settle_target(state), now=now)
         header = msgspec.structs.replace(state.header, replaces=old)
         return annotation.fit(msgspec.structs.replace(state, header=header))
 
@@ -216,9 +219,23 @@ def _content_of(
     )
 
 
+def adopt_line(tag: EnvironmentTag) -> str:
+    """The line that begins a new ledger in the place of one that can't be read; VERSION is to be filled."""
+    option = f" --subproject {tag.subproject}" if tag.subproject else ""
+    return typed(f'tag.assign --env {tag.environment}{option} --version VERSION --adopt --reason "why"')
+
+
 def _settles_anew(before: Ledger, after: Ledger) -> bool:
-    """True where the target moves, or is confirmed by a success that was not recorded before."""
+    """True where the target moves, or is confirmed by a success or an assignment that is new.
+
+    An assignment need not settle anything: it says what runs there, and so where the tag belongs.
+    """
     if after.header.target != before.header.target:
+        return True
+    old = {record.deployment_id for record in before.closed}
+    if any(
+        record.kind is DeploymentKind.ASSIGN and record.deployment_id not in old for record in after.closed
+    ):
         return True
     known = {key: live.deployment_id for key, live in before.header.live.items()}
     return after.header.settled and any(

@@ -81,7 +81,7 @@ class LedgerWriter:
                 return
             now = utc_now()
             state = self._following(state, now)
-            new = self.store.build_environment(self.fact, state, by=self.identity, now=now)
+            new = self._build(state, now, patience)
             outcome = self._push(new, pinned=pinned, stop=stop, patience=patience)
             if outcome.result is PushResult.APPLIED:
                 commit = self.fact.commit_for(state)
@@ -122,6 +122,17 @@ class LedgerWriter:
                 " were shortened."
             )
         return fitting
+
+    def _build(self, state: Ledger, now: datetime, patience: Callable[[], bool]) -> str:
+        """Write the tag object; a signer that fails for a moment (a locked agent) is asked again."""
+        while True:
+            is_last = not patience()
+            try:
+                return self.store.build_environment(self.fact, state, by=self.identity, now=now)
+            except UnavailableError:
+                if is_last:
+                    raise
+            time.sleep(1)
 
     def _swap(self, new: str, *, pinned: Sequence[RemoteRef], stop: Callable[[], bool]) -> PushOutcome:
         old = self.fact.object_id

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ci_tasks.deploy.override import OVERRIDABLE
 from tests.conftest import ROOT, program
 from tests.repositories import git
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 STAGING = ("--env", "staging", "--subproject", "api")
 REF = "refs/tags/api/staging"
 REPAIR = "docs/how-to/repair-an-environment-tag.md"
+OVERRIDE = "docs/how-to/override-and-review.md"
 REHEARSE = "docs/how-to/rehearse.md"
 
 
@@ -75,7 +77,7 @@ def is_well(site: Site) -> bool:
     return (status["version"], status["drift"], status["problem"]) == ("v1.1.0", None, None)
 
 
-def test_a_tag_that_was_moved_by_hand_is_put_back(deployed: Site) -> None:
+def test_f61_a_tag_that_was_moved_by_hand_is_put_back(deployed: Site) -> None:
     before = deployed.ledger()
     text = git("cat-file", "tag", REF, cwd=deployed.remote)
     moved = deployed.target("api/v1.0.0")
@@ -83,10 +85,11 @@ def test_a_tag_that_was_moved_by_hand_is_put_back(deployed: Site) -> None:
     assert "DRIFT" in deployed.ok("deploy.status", *STAGING)
     assert deployed.run("deploy", *STAGING, "--again").returncode == 3
 
-    followed(deployed, "Repair an environment tag", "DRIFT")
+    followed(deployed, "DRIFT")
 
-    assert deployed.ledger() == before
-    assert git("cat-file", "tag", REF, cwd=deployed.remote) == text
+    after = deployed.ledger()
+    assert (after.target, after.live()) == (before.target, before.live())
+    assert after.records[2:] == before.records
     assert is_well(deployed)
     deployed.ok("deploy", *STAGING, "--again")
 
@@ -94,16 +97,11 @@ def test_a_tag_that_was_moved_by_hand_is_put_back(deployed: Site) -> None:
 @pytest.mark.parametrize("by", ["lightweight", "annotated", "deleted"])
 def test_the_last_good_tag_is_found(deployed: Site, by: str) -> None:
     good = deployed.repository.remote_refs()[REF]
-    if by == "annotated":
-        git("-c", "user.name=x", "tag", "--force", "-am", "by hand", "api/staging", cwd=deployed.remote)
-    elif by == "lightweight":
-        git("update-ref", REF, deployed.target("api/v1.0.0"), cwd=deployed.remote)
-    else:
-        git("update-ref", "-d", REF, cwd=deployed.remote)
+    destroy(deployed, by)
     said = deployed.ok("deploy.status", *STAGING)
     assert ("none: there is no tag" if by == "deleted" else "UNREADABLE") in said
 
-    followed(deployed, "Repair an environment tag", "UNREADABLE, or deleted")
+    followed(deployed, "Get the history back")
 
     assert deployed.repository.remote_refs()[REF] == good
     assert is_well(deployed)
@@ -111,28 +109,63 @@ def test_the_last_good_tag_is_found(deployed: Site, by: str) -> None:
     deployed.ok("deploy", *STAGING, "--again")
 
 
+def destroy(site: Site, by: str) -> None:
+    """What somebody does to the tag by hand."""
+    if by == "annotated":
+        git("-c", "user.name=x", "tag", "--force", "-am", "by hand", "api/staging", cwd=site.remote)
+    elif by == "lightweight":
+        git("update-ref", REF, site.target("api/v1.0.0"), cwd=site.remote)
+    else:
+        git("update-ref", "-d", REF, cwd=site.remote)
+
+
 def test_a_repair_does_not_undo_what_somebody_did_meanwhile(deployed: Site) -> None:
-    lines = lines_of(REPAIR, "DRIFT")
-    fetch, push = lines.rsplit("git push", 1)
-    late = (
-        f"{fetch}git -C '{deployed.remote}' update-ref {REF} {deployed.target('api/v1.0.0')}\ngit push{push}"
-    )
+    destroy(deployed, "lightweight")
+    lines = lines_of(REPAIR, "Get the history back")
+    find, push = lines.rsplit("git push", 1)
+    meanwhile = deployed.target("api/v1.1.0")
+    late = f"{find}git -C '{deployed.remote}' update-ref {REF} {meanwhile}\ngit push{push}"
     done = typed(deployed, late)
     assert done.returncode == 1
     assert "stale info" in done.stderr
-    assert deployed.repository.remote_refs()[REF] == deployed.target("api/v1.0.0")
+    assert deployed.repository.remote_refs()[REF] == meanwhile
 
 
-def test_where_nothing_is_left_a_new_ledger_begins(deployed: Site) -> None:
-    git("update-ref", REF, deployed.target("api/v1.1.0"), cwd=deployed.remote)
-    assert deployed.run("deploy", *STAGING).returncode == 4
+@pytest.mark.parametrize(
+    ("by", "heading"),
+    [("lightweight", "UNREADABLE"), ("annotated", "UNREADABLE"), ("deleted", "Deleted")],
+)
+def test_f62_f71_a_new_ledger_begins(deployed: Site, by: str, heading: str) -> None:
+    destroy(deployed, by)
+    broken = deployed.repository.remote_refs().get(REF)
+    assert deployed.run("deploy", *STAGING, "--dry-run").returncode == (0 if by == "deleted" else 4)
 
-    followed(deployed, "Nothing is left")
+    followed(deployed, heading)
 
-    assert (deployed.clone / "api-staging.txt").read_text(encoding="utf-8").startswith("tree ")
     ledger = deployed.ledger()
-    assert len(ledger.records) == 2
-    assert ledger.live() == {"eu-west": "v1.0.0", "us-east": "v1.0.0"}
+    assert [record["kind"] for record in ledger.records] == ["assign", "assign"]
+    assert ledger.header["replaces"] == broken
+    assert is_well(deployed)
+
+
+def test_the_page_about_overrides(deployed: Site) -> None:
+    """Its lines, for a version that is marked deprecated; the id is that of the deployment."""
+    site = deployed
+    site.version("api/v1.0.0-deprecated")
+    override = lines_of(OVERRIDE, "Override a rule, and review what was overridden")
+    assert typed(site, override).returncode == 0
+    (status,) = site.answer("deploy.status", "--env", "production")["environments"]
+    (debt,) = status["reviewDebts"]
+    assert (debt["version"], debt["reason"]) == ("v1.0.0", "v1.1.0 loses orders")
+    review = lines_of(OVERRIDE, "Review").replace("ID", debt["deploymentId"])
+    assert typed(site, review).returncode == 0
+    (status,) = site.answer("deploy.status", "--env", "production")["environments"]
+    assert status["reviewDebts"] == []
+
+
+def test_the_page_about_overrides_knows_every_rule_that_can_be_passed() -> None:
+    text = (ROOT / OVERRIDE).read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `([a-z]+)`", text, re.MULTILINE)) == OVERRIDABLE
 
 
 def modes() -> list[tuple[str, str]]:

@@ -10,7 +10,9 @@ import pytest
 
 from ci_tasks.core.entity import json_schema
 from ci_tasks.core.errors import ExitCode
+from ci_tasks.deploy.assign import AssignmentAnswer
 from ci_tasks.deploy.deployment import DeploymentAnswer
+from ci_tasks.deploy.review import ReviewAnswer
 from ci_tasks.deploy.status import StatusAnswer
 from ci_tasks.deploy.unlock import RecordsAnswer, Settlement
 from ci_tasks.report.model import PipelineReport
@@ -40,6 +42,24 @@ def report_of(site: Site, document: Any) -> Any:
     assert site.answer("report.show") == report
     assert report["summary"] in " ".join(site.ok("report.show", "--format", "markdown").split())
     return report
+
+
+def test_assignments_overrides_and_reviews_have_schemas(site: Site) -> None:
+    assign = ("tag.assign", *STAGING, "--version", "v1.0.0")
+    valid(site.answer(*assign, "--dry-run"), AssignmentAnswer)
+    valid(site.answer(*assign), AssignmentAnswer)
+    assert valid(site.answer(*assign), AssignmentAnswer)["deployments"] == []
+    site.version("api/v1.0.0-unstable")
+    plan = valid(site.answer("deploy", *STAGING, "--version", "v1.0.0", "--override", "x"), DeploymentAnswer)
+    assert [one["rule"] for one in plan["plan"]["overridden"]] == ["state"]
+    (status,) = valid(site.answer("deploy.status"), StatusAnswer)["environments"]
+    claim = status["reviewDebts"][0]["deploymentId"].partition(".")[0]
+    valid(
+        site.answer("deploy.review", *STAGING, "--deployment", claim, "--note", "seen"),
+        ReviewAnswer,
+    )
+    history = valid(site.answer("deploy.history", *STAGING), RecordsAnswer)["deployments"]
+    assert [one["kind"] for one in history] == ["review", "deploy", "deploy", "assign", "assign"]
 
 
 def test_every_answer_is_one_document_of_its_schema(site: Site) -> None:

@@ -296,6 +296,24 @@ def test_f70_f116_only_a_re_run_takes_its_own_claim_back(stage: Stage) -> None:
     stage.check_chain()
 
 
+def test_f70_a_re_run_takes_all_regions_of_its_claim_back(stage: Stage) -> None:
+    first = stage.start("deploy", *STAGING, env=run_of(2))
+    stage.scripts_started()
+    first.kill()
+    claim = claim_of(stage)
+    stage.go()
+    stage.site.ok("deploy", *STAGING, env=run_of(3))
+    assert sorted(stage.statuses()) == [
+        ("eu-west", "CANCELLED"),
+        ("eu-west", "SUCCESS"),
+        ("us-east", "CANCELLED"),
+        ("us-east", "SUCCESS"),
+    ]
+    cancelled = [record for record in stage.records() if record["status"] == "CANCELLED"]
+    assert {record["claimId"] for record in cancelled} == {claim}
+    assert {record["endedBy"] for record in cancelled} == {"attempt 3 of the same CI run took over"}
+
+
 def test_f72_f77_a_claim_stands_until_its_lease_is_long_over(stage: Stage) -> None:
     site = stage.site
     line = ("deploy", *STAGING, *WEST)

@@ -81,6 +81,7 @@ def test_the_state_of_a_version_stands_beside_it() -> None:
         running=[],
         drift=None,
         problem=None,
+        review_debts=[],
     )
     head, row, remark = status_text(StatusAnswer(environments=[status], none=[])).splitlines()
     assert head == ("Subproject  Environment  Region   Version        Since (UTC)       By            Note")

@@ -160,7 +160,7 @@ ARGUMENTS = {
 }
 
 NEXT = "inv tag.create --version {} --subproject api"
-LOOK = "git fetch --no-tags {{remote}} refs/tags/{} && git show FETCH_HEAD"
+ADOPT = 'inv tag.assign --env {} --subproject services/auth --version VERSION --adopt --reason "why"'
 TAGS = {
     "F50-lightweight": Case(
         deploying("--version", "v2.0.0"),
@@ -202,7 +202,7 @@ TAGS = {
     ),
     "F61-moved-by-hand": Case(
         ("deploy", "--env", "staging", "--subproject", "web"),
-        *(3, "somebody moved it by hand", "inv deploy.history --env staging --subproject web"),
+        *(3, "somebody moved it by hand", "inv tag.assign --env staging --subproject web --version v2.0.0"),
     ),
     "F65-downgrade": Case(
         ("deploy", "--env", "production", "--subproject", "web", "--version", "v1.0.0"),
@@ -211,14 +211,14 @@ TAGS = {
     ),
     "F71-no-ledger": Case(
         ("deploy", "--env", "staging", "--subproject", "services/auth"),
-        *(4, "The ledger in services/auth/staging can't be read", LOOK.format("services/auth/staging")),
+        *(4, "The ledger in services/auth/staging can't be read", ADOPT.format("staging")),
     ),
     "F71-of-another-tag": Case(
         ("deploy", "--env", "canary", "--subproject", "services/auth"),
         *(
             4,
             "The ledger in services/auth/canary is that of web/staging",
-            LOOK.format("services/auth/canary"),
+            ADOPT.format("canary"),
         ),
     ),
     "F71-newer-form": Case(
@@ -227,7 +227,7 @@ TAGS = {
     ),
     "F71-lightweight": Case(
         ("deploy", "--env", "production", "--subproject", "services/auth"),
-        *(4, "services/auth/production has no ledger", LOOK.format("services/auth/production")),
+        *(4, "services/auth/production has no ledger", ADOPT.format("production")),
     ),
     "F24-in-the-commit": Case(
         deploying("--version", "v4.0.0"),

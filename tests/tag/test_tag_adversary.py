@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from ci_tasks.core.errors import ConflictError, RefusedError, UnavailableError
-from ci_tasks.tag import annotation
+from ci_tasks.tag import annotation, retention
 from ci_tasks.tag import ledger as ledgers
 from ci_tasks.tag import writer as writing
 from ci_tasks.tag.annotation import UnreadableLedgerError
@@ -161,7 +161,7 @@ def test_the_chain_is_over_the_lines_as_they_were_written() -> None:
         "old lines are written back as they were"
     )
     assert ledgers.chain_faults(annotation.read(text, name=NAME)) == []
-    short = msgspec.structs.replace(grown, closed=tuple(ledgers.shrink(one) for one in grown.closed))
+    short = msgspec.structs.replace(grown, closed=tuple(retention.shrink(one) for one in grown.closed))
     again = annotation.read(annotation.write(short)[0], name=NAME)
     assert ledgers.chain_faults(again) == []
     assert [one.digest for one in again.closed] == [ledgers.digest(one) for one in grown.closed]

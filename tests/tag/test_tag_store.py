@@ -154,7 +154,10 @@ def test_bad_environment_tags_are_not_written_over(
         store.environment(TAG)
     if make not in {_misnamed, _two_names}:
         assert named in caught.value.what
-    assert f"git fetch --no-tags {monorepo.remote} {REF} && git show FETCH_HEAD" == caught.value.next_step
+    look = f"To look at it: git fetch --no-tags {monorepo.remote} {REF} && git show FETCH_HEAD"
+    assert caught.value.details == (look,)
+    adopt = '--env staging --subproject api --version VERSION --adopt --reason "why"'
+    assert caught.value.next_step == f"inv tag.assign {adopt}"
 
 
 def _put_ledger(monorepo: Monorepo, head: str, text: str) -> str:
@@ -391,4 +394,4 @@ def test_f124_without_a_remote_the_look_at_a_bad_ledger_is_local(
     put_tag(monorepo.clone, "api/staging", head, "By hand")
     done = inv("deploy.history", "--env", "staging", "--subproject", "api", cwd=monorepo.clone)
     assert done.returncode == 4
-    assert "next: git show refs/tags/api/staging\n" in done.stderr
+    assert "To look at it: git show refs/tags/api/staging\n" in done.stderr

@@ -1,0 +1,143 @@
+"""The rules of an environment: what speaks against a version there, and what to type instead."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ci_tasks.core.command_line import typed
+from ci_tasks.core.errors import RefusedError
+from ci_tasks.deploy import verification
+from ci_tasks.deploy.model import Refusal, line_of
+from ci_tasks.tag.names import DeploymentKind
+from ci_tasks.tag.store import next_patch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from ci_tasks.deploy.model import Facts, PlannedRegion
+
+
+def refusals(facts: Facts) -> Iterator[Refusal]:
+    """The rules that speak against this version there, for a deployment and for an assignment."""
+    environment, tag = facts.tag.environment, facts.version.tag
+    for state in facts.states:
+        if state.is_bad:
+            yield Refusal(
+                rule="state",
+                message=f"{tag} is marked {state.value}.",
+                next_step=_another_version(facts),
+            )
+            break
+    if facts.environment.drift and not is_assignment(facts):  # which is the repair
+        yield Refusal(rule="drift", message=f"{facts.environment.drift}.", next_step=_repair(facts))
+    moved_from = _moved_from(facts)
+    if moved_from:
+        yield Refusal(
+            rule="immutable",
+            message=(
+                f"{tag} was deployed here from the commit {moved_from[:12]}, and stands on "
+                f"{facts.version.commit[:12]} now: somebody moved or made it anew."
+            ),
+            next_step=next_patch(tag),
+        )
+    yield from verification.refusals(facts)
+    if not facts.on_branch:
+        yield Refusal(
+            rule="branches",
+            message=(
+                f"The commit of {tag} is on none of the branches that {environment} takes: "
+                f"{', '.join(facts.rules.branches)}."
+            ),
+            next_step=f"git branch --remotes --contains {facts.version.commit[:12]}",
+        )
+    if facts.rules.protected and facts.changed_paths:
+        yield Refusal(
+            rule="protected",
+            message=(
+                f"{environment} is protected, and there are uncommitted changes: {some(facts.changed_paths)}."
+            ),
+            next_step="git status --short -- scripts environments",
+        )
+    if facts.rules.protected and not facts.in_ci:
+        yield Refusal(
+            rule="protected",
+            message=(
+                f"{environment} is protected: only CI jobs"
+                f" {'assign versions' if is_assignment(facts) else 'deploy'} there. Let one type the line."
+            ),
+            next_step=line_of(facts.request, tag.subproject, version=str(tag.version)),
+        )
+
+
+def downgrade(facts: Facts, to_do: Sequence[PlannedRegion]) -> Iterator[Refusal]:
+    """An older version than the live one is asked for, or takes `--yes`."""
+    tag = facts.version.tag
+    downgraded = [region for region in to_do if region.is_downgrade]
+    if downgraded and not facts.request.yes:
+        yield Refusal(
+            rule="downgrade",
+            message=(
+                f"{tag.version} is older than {downgraded[0].previous_version}, which is live in "
+                f"{_places(downgraded)}."
+            ),
+            next_step=line_of(replace(facts.request, yes=True), tag.subproject, version=str(tag.version)),
+        )
+
+
+def refuse(found: Sequence[Refusal]) -> None:
+    """Raise RefusedError for the first of these refusals; the others are its details."""
+    if not found:
+        return
+    first, *others = found
+    raise RefusedError(
+        first.message,
+        unchanged="Nothing was changed and no script was run.",
+        next_step=first.next_step,
+        details=[f"Rule: {first.rule}.", *(f"Also: {other.message}" for other in others)],
+    )
+
+
+def is_assignment(facts: Facts) -> bool:
+    """True for `tag.assign`, which runs nothing."""
+    return facts.request.kind is DeploymentKind.ASSIGN
+
+
+def _another_version(facts: Facts) -> str:
+    """The line that takes the newest good version; an assignment says what runs, so it takes an override."""
+    if is_assignment(facts):
+        return f'{line_of(facts.request, facts.tag.subproject)} --override "why"'
+    return typed(f"deploy {facts.options}")
+
+
+def _repair(facts: Facts) -> str:
+    """The line that puts a tag which was moved by hand where its ledger says, for what is live by that."""
+    assert facts.environment.ledger is not None  # noqa: S101 - without a ledger there is no drift
+    header = facts.environment.ledger.header
+    versions = {key: header.live[key].version for key in facts.regions or ("",) if key in header.live}
+    key, version = next(((key, live) for key, live in versions.items() if live), ("", None))
+    if version is None:
+        version = str(facts.version.tag.version)
+        return f'{line_of(facts.request, facts.tag.subproject, version=version)} --override "why"'
+    is_everywhere = set(versions.values()) == {version} and len(versions) == len(facts.regions or ("",))
+    region = "" if is_everywhere else f" --region {key}"
+    return typed(f"tag.assign {facts.options} --version {version}{region}")
+
+
+def _moved_from(facts: Facts) -> str | None:
+    """The commit that this version had in an earlier deployment here, where it was another one."""
+    state, version = facts.environment.ledger, str(facts.version.tag.version)
+    for record in (*state.open, *state.closed) if state else ():
+        if record.version == version and record.commit_sha != facts.version.commit:
+            return record.commit_sha
+    return None
+
+
+def _places(regions: list[PlannedRegion]) -> str:
+    return ", ".join(region.region for region in regions if region.region) or "the environment"
+
+
+def some(paths: Sequence[str]) -> str:
+    """As many paths as fit a line."""
+    shown = ", ".join(paths[:5])
+    return shown if len(paths) <= 5 else f"{shown} and {len(paths) - 5} more"  # noqa: PLR2004 - as many as fit a line
