@@ -56,9 +56,9 @@ def lint(session: nox.Session) -> None:
 
 @nox.session(name="bench")
 def bench(session: nox.Session) -> None:
-    """Measure start-up, status and deployment against raw git; prints ratios."""
+    """Measure start-up, status, tags and deployment against raw git; prints ratios."""
     install(session)
-    for name in session.posargs or ["startup", "deploy", "status"]:
+    for name in session.posargs or ["startup", "deploy", "status", "tags"]:
         session.run("python", "-m", f"bench.{name}")
 
 

@@ -49,43 +49,32 @@ def catalogue(
 
     `subproject` None means all, empty the root project. A fixed number of git processes.
     """
+    ours = listing.tags()
     wanted = [
         (tag, ref)
-        for tag, ref in listing.tags()
-        if subproject in (None, tag.subproject) and tag_type in (None, tag.tag_type)
+        for tag, ref in ours
+        if subproject in {None, tag.subproject} and tag_type in {None, tag.tag_type}
     ]
     objects = store.objects([ref for _, ref in wanted if ref.peeled])
     tags = [_git_tag(tag, ref, objects.get(ref.object_id)) for tag, ref in _sorted(store, wanted)]
-    return TagList(tags=tags, foreign=sorted(listing.foreign()))
+    foreign = listing.refs.keys() - {str(tag) for tag, _ in ours}
+    return TagList(tags=tags, foreign=sorted(foreign))
 
 
 def _sorted(store: TagStore, wanted: Sequence[tuple[Tag, RemoteRef]]) -> list[tuple[Tag, RemoteRef]]:
     environments = store.grammar.environments
-    newest_first = sorted(
-        wanted,
-        key=lambda pair: (
-            (0, environments.index(pair[0].environment))
-            if isinstance(pair[0], EnvironmentTag)
-            else (1, _Descending(pair[0].version.precedence), pair[0].tag_type is TagType.STATE)
-        ),
-    )
-    return sorted(newest_first, key=lambda pair: pair[0].subproject)
+    # Each version is compared once, however many subprojects have it: it takes longer than all the rest.
+    versions = {tag.version for tag, _ in wanted if not isinstance(tag, EnvironmentTag)}
+    newest_first = sorted(versions, key=lambda version: version.precedence, reverse=True)
+    place = {version: number for number, version in enumerate(newest_first)}
 
+    def key(pair: tuple[Tag, RemoteRef]) -> tuple[str, int, int, bool]:
+        tag = pair[0]
+        if isinstance(tag, EnvironmentTag):
+            return tag.subproject, 0, environments.index(tag.environment), False
+        return tag.subproject, 1, place[tag.version], tag.tag_type is TagType.STATE
 
-class _Descending:
-    """Turns an order round for a sort key."""
-
-    def __init__(self, value: object) -> None:
-        self.value = value
-
-    def __lt__(self, other: _Descending) -> bool:
-        return bool(other.value < self.value)  # type: ignore[operator]  # both are semver versions
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Descending) and self.value == other.value
-
-    def __hash__(self) -> int:
-        return hash(self.value)
+    return sorted(wanted, key=key)
 
 
 def _git_tag(tag: Tag, ref: RemoteRef, obj: RawObject | None) -> GitTag:

@@ -1,0 +1,168 @@
+"""The audit of all tags: what `tag.verify` reads, in which order, and what it writes down."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ci_tasks.core.command_line import typed
+from ci_tasks.core.errors import UsageError
+from ci_tasks.core.origin import MovedError
+from ci_tasks.deploy.signature_audit import SignatureAudit
+from ci_tasks.tag import export as exports
+from ci_tasks.tag import subproject as subprojects
+from ci_tasks.tag.annotation import UnreadableLedgerError
+from ci_tasks.tag.audit import immutable_findings, name_findings
+from ci_tasks.tag.catalogue import READINGS
+from ci_tasks.tag.finding import Audit, Finding, FindingKind, Severity, finding
+from ci_tasks.tag.grammar import EnvironmentTag, Grammar
+from ci_tasks.tag.ledger_audit import environment_findings, history_line
+from ci_tasks.tag.names import TagType
+from ci_tasks.tag.store import TagStore
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from pathlib import Path
+
+    from ci_tasks.core.checkout import Checkout
+    from ci_tasks.core.origin import RemoteRef
+    from ci_tasks.tag.export import Export
+    from ci_tasks.tag.grammar import StateTag, VersionTag
+    from ci_tasks.tag.listing import Listing
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditRequest:
+    """What was typed: the subproject, the file to compare with, and the one to write."""
+
+    subproject: str | None = None
+    against: str | None = None
+    export: str | None = None
+
+
+@dataclass(kw_only=True)
+class _Reading:
+    """What one reading of the remote gave: `goes_on` and `newest` are of the ledgers that can be read."""
+
+    listing: Listing
+    immutable: list[tuple[VersionTag | StateTag, RemoteRef]] = field(default_factory=list)
+    environments: list[EnvironmentTag] = field(default_factory=list)
+    foreign: list[str] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    newest: dict[str, exports.NewestRecord] = field(default_factory=dict)
+    goes_on: dict[str, bool] = field(default_factory=dict)
+
+
+def verify(checkout: Checkout, request: AuditRequest, *, now: datetime) -> Audit:
+    """Look at every tag, or at those of one subproject; nothing on the remote is changed.
+
+    The export is written unless the comparison finds an error: so the file stays the witness of what was
+    there before. Raises UsageError for a file that is none of ours.
+    """
+    grammar = Grammar(checkout.settings.environments)
+    store = TagStore(checkout.origin, grammar)
+    wanted = grammar.subproject(request.subproject) if request.subproject is not None else None
+    before = _before(checkout.folder, request)
+    _refuse_narrower(request, before, wanted)
+    reading = _current(checkout, store, wanted, before, now)
+    changed: list[Finding] = []
+    if before is not None:
+        changed += exports.changes(before, reading.listing, reading.goes_on, subproject=wanted)
+    exported = None
+    if request.export is not None and not any(found.severity is Severity.ERROR for found in changed):
+        taken = exports.taken(
+            repository=checkout.origin.address,
+            subproject=wanted,
+            at=now,
+            immutable=reading.immutable,
+            newest=reading.newest,
+        )
+        exports.write(checkout.folder / request.export, taken)
+        exported = request.export
+    findings = [*reading.findings, *changed]
+    findings.sort(key=lambda found: (found.severity is not Severity.ERROR, found.tag_name, found.kind.value))
+    states = sum(tag.tag_type is TagType.STATE for tag, _ in reading.immutable)
+    return Audit(
+        versions=len(reading.immutable) - states,
+        states=states,
+        environments=len(reading.environments),
+        findings=findings,
+        foreign=sorted(reading.foreign),
+        against=request.against if before is not None else None,
+        exported=exported,
+    )
+
+
+def _before(folder: Path, request: AuditRequest) -> Export | None:
+    """The export to compare with; none yet where the same file is to be written for the first time."""
+    if request.export is not None:
+        exports.refuse_foreign(folder / request.export)
+    if request.against is None:
+        return None
+    path = folder / request.against
+    if request.against == request.export and not path.exists():
+        return None
+    return exports.read(path)
+
+
+def _refuse_narrower(request: AuditRequest, before: Export | None, wanted: str | None) -> None:
+    """An export of one subproject in place of one of all would forget the others."""
+    if before is None or request.export != request.against or before.subproject == wanted or wanted is None:
+        return
+    raise UsageError(
+        f"{request.export} has the tags of {before.subproject or 'all subprojects'}, not of {wanted} alone.",
+        unchanged="Nothing was changed.",
+        next_step=typed(f"tag.verify --against {request.against} --subproject {wanted}"),
+    )
+
+
+def _current(
+    checkout: Checkout, store: TagStore, subproject: str | None, before: Export | None, now: datetime
+) -> _Reading:
+    """The remote as it is now; where a tag moves between its listing and its reading, all is read again."""
+    for _ in range(READINGS - 1):
+        with contextlib.suppress(MovedError):
+            return _once(checkout, store, subproject, before, now)
+    return _once(checkout, store, subproject, before, now)
+
+
+def _once(
+    checkout: Checkout, store: TagStore, subproject: str | None, before: Export | None, now: datetime
+) -> _Reading:
+    listing = store.listing(subproject)
+    reading = _Reading(listing=listing)
+    if subproject and not listing.refs:
+        subprojects.checked(subproject, checkout=checkout, grammar=store.grammar, listing=store.listing())
+    for name, ref in listing.refs.items():
+        tag = store.grammar.read(name)
+        if tag is None:
+            reading.foreign.append(name)
+        elif subproject in {None, tag.subproject}:
+            if isinstance(tag, EnvironmentTag):
+                reading.environments.append(tag)
+            else:
+                reading.immutable.append((tag, ref))
+    refs = [ref for _, ref in reading.immutable] + [listing.refs[str(tag)] for tag in reading.environments]
+    objects = store.objects([ref for ref in refs if ref.peeled])
+    reading.findings += immutable_findings(reading.immutable, listing, objects, now=now)
+    known = subprojects.known(checkout, store.grammar)
+    reading.findings += name_findings(reading.foreign, listing, known)
+    signatures = SignatureAudit(checkout, listing)
+    for tag in reading.environments:
+        try:
+            fact = store.environment_of(tag, listing.refs[str(tag)], objects)
+        except UnreadableLedgerError as error:
+            found = finding(tag, FindingKind.UNREADABLE, error.what, error.next_step or history_line(tag))
+            reading.findings.append(found)
+            continue
+        reading.findings += environment_findings(
+            fact, listing, now=now, review_within=checkout.settings.review_within
+        )
+        reading.findings += signatures.findings(fact)
+        assert fact.ledger is not None  # noqa: S101 - environment_of raises where there is none
+        name = str(tag)
+        reading.newest[name] = exports.newest_of(fact.ledger)
+        if before is not None and name in before.environments:
+            reading.goes_on[name] = exports.contains(fact.ledger, before.environments[name])
+    return reading

@@ -1,0 +1,512 @@
+"""Moves of an environment tag: every one of ours is legal, and every lie about one is found."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ci_tasks.tag import annotation, retention, review
+from ci_tasks.tag import ledger as ledgers
+from ci_tasks.tag.model import Cut, Override
+from ci_tasks.tag.names import DeploymentKind, DeploymentStatus
+from tests.tag.moves import REGIONS, STORE, Move, Step, Tag, moved_by_hand, steps, take
+from tests.tag.records import NOON, commit_of, empty, record
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ci_tasks.tag.ledger import Ledger
+    from ci_tasks.tag.model import Deployment
+
+SUCCESS, FAILED, CANCELLED = DeploymentStatus.SUCCESS, DeploymentStatus.FAILED, DeploymentStatus.CANCELLED
+DAY = timedelta(days=1)
+OTHER = "f" * 40
+OLD = "20260101T000000Z-0000ff"
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(steps, max_size=25),
+    st.sampled_from([(), REGIONS[:1], REGIONS[:2], REGIONS]),
+    st.sampled_from([-DAY, timedelta(), DAY]),
+)
+def test_whatever_we_do_is_legal(todo: list[Step], regions: tuple[str, ...], skew: timedelta) -> None:
+    tag = Tag(regions=regions)
+    for step in todo:
+        take(tag, step)
+    for move in tag.moves:
+        assert move.faults(now=move.now + skew) == []
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(steps, min_size=60, max_size=90))
+def test_so_it_is_when_old_records_go(todo: list[Step]) -> None:
+    tag = Tag()
+    for step in todo:
+        take(tag, replace(step, days=9, what=step.what if step.what not in {"drift", "delete"} else "deploy"))
+    assert [found for move in tag.moves for found in move.faults()] == []
+    for _ in range(55):
+        tag.deploy("v2.0.0", FAILED)
+    assert tag.ledger is not None
+    assert tag.ledger.header.cut is not None
+    assert [found for move in tag.moves for found in move.faults()] == []
+
+
+def _many(count: int, **fields: Any) -> Tag:
+    """A tag with that many large records."""
+    tag = Tag(regions=())
+    for number in range(count):
+        tag.deploy(f"v1.0.{number}", FAILED, **fields)
+    return tag
+
+
+def test_a_large_ledger_shrinks_legally() -> None:
+    tag = _many(20, reason="x" * 20_000)
+    assert tag.ledger is not None
+    assert [one.digest is not None for one in tag.ledger.closed] == [False] * 12 + [True] * 8
+    assert [found for move in tag.moves for found in move.faults()] == []
+
+
+@pytest.mark.parametrize("override", [None, Override(reason="it had to be", signer=None)], ids=["", "debts"])
+def test_a_ledger_of_more_than_one_mebibyte_drops_its_oldest_legally(override: Override | None) -> None:
+    tag = _many(30, triggered_by="x" * 50_000, override=override)
+    assert tag.ledger is not None
+    assert len(tag.ledger.closed) < 30
+    assert tag.ledger.header.cut == Cut(
+        seq=30 - len(tag.ledger.closed), sha256=tag.ledger.closed[-1].prev or ""
+    )
+    assert [found for move in tag.moves for found in move.faults()] == []
+
+
+def _dropped(new: Ledger, *which: int) -> Ledger:
+    """The ledger without some closed records, with a cut for the newest of them that is right."""
+    gone = [new.closed[index] for index in which]
+    cut = Cut(seq=gone[0].seq or 0, sha256=retention.shrink(gone[0]).digest or "")
+    kept = tuple(one for one in new.closed if one not in gone)
+    return msgspec.structs.replace(new, header=msgspec.structs.replace(new.header, cut=cut), closed=kept)
+
+
+def test_more_than_has_to_go_must_not_go() -> None:
+    move = _many(30, triggered_by="x" * 50_000).moves[-1]
+    assert move.faults() == []
+    assert "although the ledger is not large" in "".join(
+        move.faults(new=_dropped(move.new, *range(10, len(move.new.closed))))
+    )
+    assert "must stay" in "".join(move.faults(new=_dropped(move.new, 3)))
+
+
+def test_no_record_is_shortened_without_need() -> None:
+    move = _many(5).moves[-1]
+    short = tuple(retention.shrink(one) if index == 4 else one for index, one in enumerate(move.new.closed))
+    (fault,) = move.faults(new=msgspec.structs.replace(move.new, closed=short))
+    assert "shortened although the ledger is not large" in fault
+
+
+def _last() -> Move:
+    """A move that has everything: one record closed, one that goes on, old ones, an override, a review."""
+    tag = Tag(regions=REGIONS)
+    tag.deploy("v1.0.0")
+    tag.overridden("v1.1.0")
+    tag.review()
+    tag.join("v1.3.0", "ap-south")
+    tag.claim("v1.2.0", "us-east")
+    tag.claim("v1.2.0", "eu-west")
+    running = tag.state().open[1:]
+    tag.change(running[1].deployment_id, scripts_started=True, stop_requested="why not")
+    return tag.close(all_of_them=False)
+
+
+LAST = _last()
+
+
+def test_the_move_that_is_spoilt_below_is_legal() -> None:
+    assert LAST.faults() == []
+    assert LAST.old is not None
+    assert (len(LAST.old.open), len(LAST.new.open)) == (3, 2)
+    assert len(LAST.new.closed) == len(LAST.old.closed) + 1 == 8
+    assert len(review.debts(LAST.new)) == 2
+
+
+def _header(**fields: object) -> Callable[[Ledger], Ledger]:
+    return lambda new: msgspec.structs.replace(new, header=msgspec.structs.replace(new.header, **fields))
+
+
+def _live(key: str, /, **fields: object) -> Callable[[Ledger], Ledger]:
+    def lie(new: Ledger) -> Ledger:
+        live = {**new.header.live, key: msgspec.structs.replace(new.header.live[key], **fields)}
+        return _header(live=live)(new)
+
+    return lie
+
+
+def _closed(index: int, /, **fields: object) -> Callable[[Ledger], Ledger]:
+    def edit(new: Ledger) -> Ledger:
+        closed = list(new.closed)
+        closed[index] = msgspec.structs.replace(closed[index], **fields)
+        return msgspec.structs.replace(new, closed=tuple(closed))
+
+    return edit
+
+
+def _open(where: str, /, **fields: object) -> Callable[[Ledger], Ledger]:
+    return lambda new: msgspec.structs.replace(
+        new,
+        open=tuple(
+            msgspec.structs.replace(one, **fields) if one.region == where else one for one in new.open
+        ),
+    )
+
+
+def _order(*which: int) -> Callable[[Ledger], Ledger]:
+    """The closed records in this order, the others after them."""
+    return lambda new: msgspec.structs.replace(
+        new, closed=(*(new.closed[index] for index in which), *new.closed[max(which) + 1 :])
+    )
+
+
+def _without_open(region: str) -> Callable[[Ledger], Ledger]:
+    return lambda new: msgspec.structs.replace(
+        new, open=tuple(one for one in new.open if one.region != region)
+    )
+
+
+def _with(*made: Deployment, at: str = "open") -> Callable[[Ledger], Ledger]:
+    return lambda new: msgspec.structs.replace(new, **{at: (*made, *getattr(new, at))})
+
+
+def _next(number: int, **fields: Any) -> Deployment:
+    """A closed record that fits in the chain, as far as its number goes."""
+    made = record(number, None, "v1.0.0", NOON, status=SUCCESS, completed_at=NOON, lease_end=None)
+    return msgspec.structs.replace(made, seq=9, **fields)
+
+
+LEDGERS: dict[str, Callable[[Ledger], Ledger]] = {
+    "another schema": _header(schema=2),
+    "another repository": _header(repository="somewhere else"),
+    "another subproject": _header(subproject="web"),
+    "another environment": _header(environment="production"),
+    "replaces nothing": _header(replaces=None),
+    "replaces another": _header(replaces=OTHER),
+    "a cut is invented": _header(cut=Cut(seq=1, sha256="0" * 64)),
+    "settled is a lie": _header(settled=True),
+    "the target is a lie": _header(target=OTHER),
+    "live: version": _live("eu-west", version="v9.0.0"),
+    "live: commit": _live("eu-west", commit_sha=OTHER),
+    "live: since": _live("eu-west", since=NOON - DAY),
+    "live: certain": _live("us-east", uncertain=True, attempted="v1.1.0"),
+    "live: a region is gone": lambda new: _header(
+        live={key: live for key, live in new.header.live.items() if key != "eu-west"}
+    )(new),
+    "live: a region too many": lambda new: _header(
+        live={**new.header.live, "mars": new.header.live["eu-west"]}
+    )(new),
+    "the newest closed record is left out": _order(*range(1, 8)),
+    "the oldest closed record is left out": lambda new: msgspec.structs.replace(new, closed=new.closed[:-1]),
+    "a record in the middle is left out": _order(0, 1, 2, 4),
+    "a record is left out, with a right cut": lambda new: _dropped(new, 5),
+    "what a rollback needs is left out": lambda new: _dropped(new, 7),
+    "a debt is left out": lambda new: _dropped(new, 3),
+    "two closed records change places": _order(0, 2, 1),
+    "the new record is not the first": _order(1, 0),
+    "an old record stands twice": _order(0, 1, 1),
+    "one letter of an old record": _closed(4, triggered_by="Test person"),
+    "an old override is taken away": _closed(3, override=None),
+    "an old review is of something else": _closed(1, reviews="20260105T120000Z-000001"),
+    "the new record: number": _closed(0, seq=77),
+    "the new record: link": _closed(0, prev="0" * 64),
+    "the new record: no link": _closed(0, prev=None),
+    "the new record: version": _closed(0, version="v9.0.0"),
+    "the new record: commit": _closed(0, commit_sha=OTHER),
+    "the new record: region": _closed(0, region="ap-south"),
+    "the new record: nonce": _closed(0, nonce="0" * 32),
+    "the new record: person": _closed(0, triggered_by="Somebody Else"),
+    "the new record: began": _closed(0, started_at=NOON - DAY),
+    "the new record: ended before it began": _closed(0, completed_at=NOON - DAY),
+    "the new record: never ended": _closed(0, completed_at=None),
+    "the new record: still a lease": _closed(0, lease_end=NOON),
+    "the new record: another end": _closed(0, status=FAILED),
+    "the new record: claim": _closed(0, claim_id="20260105T120000Z-00ffff"),
+    "the new record: an override": _closed(0, override=Override(reason="late", signer=None)),
+    "the new record: not closed": _closed(0, status=DeploymentStatus.RUNNING),
+    "the new record: shortened": lambda new: msgspec.structs.replace(
+        new, closed=(retention.shrink(new.closed[0]), *new.closed[1:])
+    ),
+    "a closed record out of nothing": _with(_next(50), at="closed"),
+    "a review of nothing": _with(
+        _next(51, kind=DeploymentKind.REVIEW, reviews="20260105T120000Z-00ffff"), at="closed"
+    ),
+    "an assignment where somebody is at work": _with(_next(52, kind=DeploymentKind.ASSIGN), at="closed"),
+    "a running record is gone": _without_open("eu-west"),
+    "running: nonce": _open("eu-west", nonce="0" * 32),
+    "running: version": _open("eu-west", version="v9.0.0"),
+    "running: commit": _open("eu-west", commit_sha=OTHER),
+    "running: person": _open("eu-west", triggered_by="Somebody Else"),
+    "running: region": _open("eu-west", region="us-east"),
+    "running: an override": _open("eu-west", override=Override(reason="late", signer=None)),
+    "running: waits again": _open("eu-west", status=DeploymentStatus.PENDING),
+    "running: not started after all": _open("eu-west", scripts_started=False),
+    "running: not asked to stop": _open("eu-west", stop_requested=None),
+    "running: no lease": _open("eu-west", lease_end=None),
+    "running: a lease for ever": _open("eu-west", lease_end=NOON + 900 * DAY),
+    "running: has ended": _open("eu-west", completed_at=NOON),
+    "running: ended by": _open("eu-west", ended_by="me"),
+    "running: a number": _open("eu-west", seq=9),
+    "running: of another environment": _open("eu-west", environment="production"),
+    "running: closed in its place": _open("eu-west", status=SUCCESS),
+    "waiting: nonce": _open("ap-south", nonce="0" * 32),
+    "waiting: an override": _open("ap-south", override=Override(reason="late", signer=None)),
+    "waiting: runs without a lease": _open("ap-south", status=DeploymentStatus.RUNNING),
+    "a second claim on the same place": _with(record(53, "eu-west")),
+    "a claim on every place": _with(record(54)),
+    "a claim that has begun already": _with(record(55, "mars", at=LAST.now, scripts_started=True)),
+    "a claim without a lease": _with(record(56, "mars", lease_end=None)),
+    "an open assignment": _with(record(57, "mars", kind=DeploymentKind.ASSIGN)),
+    "a closed record is open again": lambda new: msgspec.structs.replace(
+        new,
+        closed=new.closed[1:],
+        open=(*new.open, msgspec.structs.replace(new.closed[4], status=DeploymentStatus.PENDING)),
+    ),
+}
+"""Lies about a legal move: what was written instead."""
+
+
+@pytest.mark.parametrize("lie", LEDGERS.values(), ids=LEDGERS)
+def test_a_lie_in_the_ledger_is_found(lie: Callable[[Ledger], Ledger]) -> None:
+    assert LAST.faults(new=lie(LAST.new)) != []
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"new_target": OTHER},
+        {"old_id": OTHER},
+        {"old_id": None},
+        {"old": None},
+        {"old": None, "old_id": None},
+    ],
+    ids=["target", "another tag is replaced", "no tag is replaced", "unreadable before", "nothing before"],
+)
+def test_a_lie_about_the_tag_is_found(given: dict[str, Any]) -> None:
+    assert LAST.faults(**given) != []
+
+
+@given(st.data())
+@settings(max_examples=150, deadline=None)
+def test_any_other_byte_in_what_is_closed_is_found(data: st.DataObject) -> None:
+    text, _ = annotation.write(LAST.new)
+    begin = text.index(ledgers.line(LAST.new.closed[0]).decode())
+    at = data.draw(st.integers(begin, len(text) - 2))
+    other = data.draw(st.sampled_from('ab01 ",:{}'))
+    if text[at] in {other, "\n"}:
+        return
+    spoilt = f"{text[:at]}{other}{text[at + 1 :]}"
+    try:
+        new = annotation.read(spoilt, name="api/staging")
+    except annotation.UnreadableLedgerError:
+        return
+    assert LAST.faults(new=new) != []
+
+
+def test_f61_a_tag_that_was_moved_by_hand_stays_until_something_is_settled_or_assigned() -> None:
+    tag = Tag(regions=())
+    tag.deploy("v1.0.0")
+    moved_by_hand(tag, "v6.6.6")
+    move = tag.claim("v1.1.0", None)
+    assert (move.new_target, move.faults()) == (commit_of("v6.6.6"), [])
+    assert move.faults(new_target=OTHER) != []
+    assert move.faults(old_target=commit_of("v1.0.0")) != []
+    move = tag.close()
+    assert (move.new_target, move.faults()) == (commit_of("v1.1.0"), [])
+    assert move.faults(new_target=commit_of("v6.6.6")) != []
+    moved_by_hand(tag, "v6.6.6")
+    move = tag.assign("v1.1.0")
+    assert (move.new_target, move.faults()) == (commit_of("v1.1.0"), [])
+
+
+def test_f71_an_unreadable_tag_is_adopted_by_assignments_with_a_reason() -> None:
+    tag = Tag()
+    tag.object_id = OTHER
+    move = tag.assign("v1.0.0", reason="the tag was broken")
+    assert move.faults() == []
+    assert move.new.header.replaces == OTHER
+    silent = Tag()
+    silent.object_id = OTHER
+    assert silent.assign("v1.0.0").faults() != []
+    claimed = Tag()
+    claimed.object_id = OTHER
+    assert claimed.claim().faults() != []
+
+
+def test_f62_a_ledger_begins_with_claims_or_assignments() -> None:
+    for move in (Tag().claim(), Tag().join(), Tag().assign("v1.0.0")):
+        assert move.faults() == []
+        assert move.faults(new=_header(cut=Cut(seq=3, sha256="0" * 64))(move.new)) != []
+        assert move.faults(new=_header(target=OTHER)(move.new), new_target=OTHER) != []
+    nothing = msgspec.structs.replace(empty(), open=())
+    begun = Move(None, nothing, None, None, nothing.header.target, NOON)
+    assert begun.faults() == ["it begins without any record"]
+    deployed = LAST.new
+    fresh = Move(None, msgspec.structs.replace(deployed, open=()), None, None, LAST.new_target, NOON)
+    assert fresh.faults() != []
+
+
+def test_a_claim_and_the_one_that_it_takes_over_go_in_one_move() -> None:
+    tag = Tag(regions=())
+    tag.claim("v1.0.0", None)
+    move = tag.claim("v1.1.0", None)
+    assert move.faults() == []
+    assert move.new.closed[0].status is CANCELLED
+    assert move.old is not None
+    forgotten = _header(live={})(msgspec.structs.replace(move.new, closed=()))
+    assert "nothing says how it ended" in "".join(move.faults(new=forgotten))
+
+
+def _forged(tag: Tag, state: Ledger, **given: Any) -> list[str]:
+    """The faults of a move that was made with care: everything else follows from the lie by our own rules."""
+    new = STORE.following(state, old=tag.object_id, now=tag.now)
+    target = new.header.target
+    return Move(tag.ledger, new, tag.object_id, tag.target, target, tag.now).faults(**given)
+
+
+def _at_work() -> tuple[Tag, Ledger]:
+    """A tag with a past, a claim whose scripts have started, and somebody who waits."""
+    tag = Tag(regions=REGIONS[:2])
+    tag.overridden("v1.0.0")
+    tag.join("v1.2.0", "eu-west")
+    tag.claim("v1.1.0", "us-east")
+    tag.change(tag.state().open[1].deployment_id, scripts_started=True)
+    return tag, tag.state()
+
+
+def _reclosed(state: Ledger, made: Deployment, status: DeploymentStatus = SUCCESS) -> Ledger:
+    state = msgspec.structs.replace(state, open=(*state.open, made))
+    return ledgers.close(state, made.deployment_id, status, at=made.started_at)
+
+
+def test_a_forgery_without_a_lie_is_a_legal_move() -> None:
+    tag, state = _at_work()
+    assert _forged(tag, msgspec.structs.replace(state)) == []
+
+
+AT_ONCE = {"lease_end": None, "inputs": None}
+FORGERIES: dict[str, tuple[Callable[[Tag, Ledger], Ledger], str]] = {
+    "a deployment out of nothing": (
+        lambda tag, state: _reclosed(state, tag.made("eu-west", "v9.0.0")),
+        "is closed, but was never open",
+    ),
+    "an assignment that failed": (
+        lambda tag, state: _reclosed(
+            state, tag.made("eu-west", "v9.0.0", kind=DeploymentKind.ASSIGN, **AT_ONCE), FAILED
+        ),
+        "ran nothing, and is recorded as if it had",
+    ),
+    "an assignment in the place of another's claim": (
+        lambda tag, state: _reclosed(
+            state, tag.made("us-east", "v9.0.0", kind=DeploymentKind.ASSIGN, **AT_ONCE)
+        ),
+        "is assigned where",
+    ),
+    "a review of what was no override": (
+        lambda tag, state: _reclosed(
+            state,
+            tag.made(
+                None,
+                "v1.1.0",
+                kind=DeploymentKind.REVIEW,
+                reviews=state.open[1].claim_id,
+                commits=None,
+                **AT_ONCE,
+            ),
+        ),
+        "which is no record with an override",
+    ),
+    "a script that was never started after all": (
+        lambda _, state: ledgers.close(
+            state, state.open[1].deployment_id, FAILED, at=NOON, scripts_started=False
+        ),
+        "as if none of its scripts had started",
+    ),
+    "a success of one who only waited": (
+        lambda tag, state: ledgers.close(state, state.open[0].deployment_id, SUCCESS, at=tag.now),
+        "only waited, and is recorded as a success",
+    ),
+    "a claim that came with an end": (
+        lambda tag, state: ledgers.claim(
+            state, (tag.made("eu-west", "v1.3.0", ended_by="me"),), regions=REGIONS[:2]
+        ),
+        "is open, and has endedBy",
+    ),
+    "a waiter that got an end": (
+        lambda _, state: ledgers.change(state, state.open[0].deployment_id, seq=4),
+        "is open, and has seq",
+    ),
+    "an assignment that is open": (
+        lambda tag, state: ledgers.claim(
+            state, (tag.made("eu-west", "v1.3.0", kind=DeploymentKind.ASSIGN),), regions=REGIONS[:2]
+        ),
+        "which is never open",
+    ),
+    "another environment's claim": (
+        lambda tag, state: ledgers.claim(
+            state, (tag.made("eu-west", "v1.3.0", environment="production"),), regions=REGIONS[:2]
+        ),
+        "is of another subproject or environment",
+    ),
+    "a debt that was dropped": (lambda _, state: _dropped(state, 1), "must stay were dropped"),
+    "one more old record": (
+        lambda _, state: msgspec.structs.replace(
+            state,
+            closed=(
+                *state.closed,
+                msgspec.structs.replace(state.closed[1], deployment_id=OLD, override=None),
+            ),
+        ),
+        "neither new nor where it was before",
+    ),
+    "a record that is open again": (
+        lambda tag, state: msgspec.structs.replace(
+            _dropped(state, 1),
+            open=(
+                *state.open,
+                tag.made("eu-west", "v1.0.0", deployment_id=state.closed[1].deployment_id),
+            ),
+        ),
+        "was closed, and is open again",
+    ),
+    "a closed record among the open ones": (
+        lambda _, state: ledgers.change(state, state.open[0].deployment_id, status=CANCELLED),
+        "stands among the open records",
+    ),
+    "an open record among the closed ones": (
+        lambda tag, state: _with(tag.made("eu-west", "v1.4.0"), at="closed")(state),
+        "stands among the closed records",
+    ),
+}
+"""Lies that fit: made with the ledger's own functions, or told alike everywhere."""
+
+
+@pytest.mark.parametrize(("forge", "reason"), FORGERIES.values(), ids=FORGERIES)
+def test_a_forgery_made_with_care_is_found(forge: Callable[[Tag, Ledger], Ledger], reason: str) -> None:
+    tag, state = _at_work()
+    assert reason in "\n".join(_forged(tag, forge(tag, state)))
+
+
+def test_a_forged_beginning_is_found() -> None:
+    tag = Tag(regions=())
+    begun = ledgers.claim(empty(), (tag.made(None, "v1.0.0"),), regions=())
+    assert _forged(tag, begun) == []
+    cut = _header(cut=Cut(seq=3, sha256="0" * 64))(begun)
+    assert "it begins, and says that older records were dropped" in _forged(tag, cut)
+    closed = ledgers.close(begun, begun.open[0].deployment_id, SUCCESS, at=tag.now)
+    assert "it begins with a closed record that is no assignment" in _forged(tag, closed)
+
+
+def test_a_target_of_its_own_is_found_though_tag_and_header_agree() -> None:
+    (fault,) = LAST.faults(new=_header(target=OTHER)(LAST.new), new_target=OTHER)
+    assert fault.startswith(f"its target is {OTHER[:12]}, but ")
