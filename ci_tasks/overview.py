@@ -21,6 +21,7 @@ COLLECTIONS = {
     "env": "what is configured where",
     "report": "what the last pipeline did",
     "script": "the scripts that pipelines run",
+    "hook": "hooks of git that keep tags and secrets safe",
 }
 """What each collection is about, in the order of the overview."""
 

@@ -8,8 +8,10 @@ from invoke.collection import Collection
 
 from ci_tasks.core.command_line import RootCollection
 from ci_tasks.demo.tasks import demo
+from ci_tasks.deploy import tag_tasks
 from ci_tasks.deploy import tasks as deploy
 from ci_tasks.environment import tasks as environment
+from ci_tasks.hook import tasks as hook
 from ci_tasks.overview import COLLECTIONS, overview
 from ci_tasks.report import tasks as report
 from ci_tasks.schema import schema
@@ -25,6 +27,7 @@ FACES: dict[str, ModuleType] = {
     "env": environment,
     "report": report,
     "script": script,
+    "hook": hook,
 }
 """The face of each collection."""
 
@@ -37,5 +40,8 @@ def root_collection() -> Collection:
         collection.__doc__ = COLLECTIONS[name]
         if face is report:
             collection.add_task(schema)  # it knows every collection, so it lives under none of them
+        if face is tag:
+            collection.add_task(tag_tasks.assign)  # the rules of deployments stand above tags
+            collection.add_task(tag_tasks.verify)
         root.add_collection(collection)
     return root

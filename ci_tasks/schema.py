@@ -17,6 +17,7 @@ ENTITIES = {
 DOCUMENTS = {
     "demo": ("ci_tasks.demo.model", "DemoAnswer"),
     "deploy.history": ("ci_tasks.deploy.unlock", "RecordsAnswer"),
+    "deploy.review": ("ci_tasks.deploy.review", "ReviewAnswer"),
     "deploy.run": ("ci_tasks.deploy.deployment", "DeploymentAnswer"),
     "deploy.settle": ("ci_tasks.deploy.unlock", "Settlement"),
     "deploy.status": ("ci_tasks.deploy.status", "StatusAnswer"),
@@ -24,12 +25,21 @@ DOCUMENTS = {
     "env.check": ("ci_tasks.environment.model", "CheckedConfiguration"),
     "env.list": ("ci_tasks.environment.model", "ConfigurationList"),
     "env.show": ("ci_tasks.environment.model", "ShownConfiguration"),
+    "hook.install": ("ci_tasks.hook.model", "HookInstallation"),
+    "hook.run": ("ci_tasks.hook.model", "HookResult"),
     "report.show": ("ci_tasks.report.model", "PipelineReport"),
     "script.check": ("ci_tasks.script.model", "CheckReport"),
     "script.list": ("ci_tasks.script.model", "ScriptList"),
     "script.run": ("ci_tasks.script.model", "ScriptResult"),
-    "tag.create": ("ci_tasks.tag.create", "CreatedTag"),
+    "tag.assign": ("ci_tasks.deploy.assign", "AssignmentAnswer"),
+    "tag.create": ("ci_tasks.tag.created", "CreatedTag"),
     "tag.list": ("ci_tasks.tag.catalogue", "TagList"),
+    "tag.notes": ("ci_tasks.tag.notes", "ReleaseNotes"),
+    "tag.ruleset": ("ci_tasks.tag.ruleset_apply", "RulesetAnswer"),
+    "tag.show": ("ci_tasks.tag.show_model", "ShownTag"),
+    "tag.state": ("ci_tasks.tag.state", "MarkedVersion"),
+    "tag.validate": ("ci_tasks.tag.validate", "CheckedNames"),
+    "tag.verify": ("ci_tasks.tag.finding", "Audit"),
 }
 """What each task prints with --json: the module and the name of its entity."""
 
