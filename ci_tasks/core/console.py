@@ -121,7 +121,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     A word is never broken: where that is not enough, each row is one line, longer than the window.
     """
     grid = [[one_line(cell) for cell in row] for row in (columns, *rows)]
-    widths = [max(map(_width, cells)) for cells in zip(*grid, strict=True)]
+    widths = [max(map(width_of, cells)) for cells in zip(*grid, strict=True)]
     if _watched(sys.stdout):
         widths = _fitted(grid, widths, window=shutil.get_terminal_size().columns)
     head, *body = (_aligned(row, widths) for row in grid)
@@ -156,7 +156,7 @@ def _has_space(cell: str) -> bool:
 
 
 def _longest_word(cells: Sequence[str]) -> int:
-    return max(_width(word) for cell in cells for word in cell.split(" "))
+    return max(width_of(word) for cell in cells for word in cell.split(" "))
 
 
 def _aligned(row: Sequence[str], widths: Sequence[int]) -> list[str]:
@@ -164,7 +164,7 @@ def _aligned(row: Sequence[str], widths: Sequence[int]) -> list[str]:
     cells = [_wrapped(cell, width) for cell, width in zip(row, widths, strict=True)]
     return [
         _GAP.join(
-            cell + " " * (width - _width(cell)) for cell, width in zip(parts, widths, strict=True)
+            cell + " " * (width - width_of(cell)) for cell, width in zip(parts, widths, strict=True)
         ).rstrip()
         for parts in zip_longest(*cells, fillvalue="")
     ]
@@ -172,18 +172,18 @@ def _aligned(row: Sequence[str], widths: Sequence[int]) -> list[str]:
 
 def _wrapped(cell: str, width: int) -> list[str]:
     """The cell in lines of at most this width."""
-    if _width(cell) <= width:
+    if width_of(cell) <= width:
         return [cell]
     lines: list[str] = []
     for word in cell.split():
-        if lines and _width(lines[-1]) + 1 + _width(word) <= width:
+        if lines and width_of(lines[-1]) + 1 + width_of(word) <= width:
             lines[-1] += f" {word}"
         else:
             lines.append(word)
     return lines
 
 
-def _width(text: str) -> int:
+def width_of(text: str) -> int:
     """Columns that the text takes: wide characters are two, combining ones none."""
     return sum(
         0 if unicodedata.combining(one) else 2 if unicodedata.east_asian_width(one) in "WF" else 1

@@ -8,7 +8,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 # What git takes for the begin of a signature, wherever a line begins so (gpg-interface.c).
@@ -55,6 +55,15 @@ class Signature:
     def is_good(self) -> bool:
         """True if an allowed signer signed exactly this."""
         return self.status is SignatureStatus.GOOD
+
+    def is_of(self, names: Sequence[str]) -> bool:
+        """True if it is good, and its signer or its key's fingerprint, however spelled, is among these."""
+        key = _fingerprint(self.key or "")
+        return self.is_good and (self.signer in names or (bool(key) and key in map(_fingerprint, names)))
+
+
+def _fingerprint(text: str) -> str:
+    return text.replace(" ", "").lower()
 
 
 _BLOCKS = {

@@ -6,9 +6,13 @@ import hashlib
 import os
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from ci_tasks.core.errors import RefusedError, UsageError
 from ci_tasks.core.git_objects import ObjectDatabase
 from ci_tasks.environment.configuration import parse_layers
+from ci_tasks.environment.model import Rules
+from ci_tasks.environment.names import Verify
 from ci_tasks.environment.tree import gather
 
 if TYPE_CHECKING:
@@ -85,20 +89,27 @@ def of_commit(
     return parse_layers(contents, environments=checkout.settings.environments)
 
 
-def was_protected(checkout: Checkout, tag: EnvironmentTag, head: str | None) -> bool:
-    """True if the rules that are committed here protect the environment: an edit can't take that away."""
+def committed_rules(checkout: Checkout, tag: EnvironmentTag, head: str | None) -> Rules:
+    """The environment's rules as they are committed here; none where it was not there, or can't be read."""
     if head is None:
-        return False
+        return Rules()
     database = ObjectDatabase(checkout.repository.git_dir, at=checkout.root)
     files = database.files(head, [home.rstrip("/") for home in _homes(tag.subproject)])
     try:
-        return (
-            of_commit(checkout, tag.subproject, files, database.read)
-            .rules(tag.environment, tag.subproject)
-            .protected
-        )
+        layers = of_commit(checkout, tag.subproject, files, database.read)
+        return layers.rules(tag.environment, tag.subproject)
     except UsageError:
-        return False  # there was no such environment, or its rules could not be read
+        return Rules()
+
+
+def guarded(rules: Rules, committed: Rules) -> Rules:
+    """The rules as they stand on disk, but for the guards that an uncommitted edit takes away."""
+    return msgspec.structs.replace(
+        rules,
+        protected=rules.protected or committed.protected,
+        branches=committed.branches or rules.branches,
+        verify=rules.verify if committed.verify is Verify.NONE else committed.verify,
+    )
 
 
 def _homes(subproject: str) -> list[str]:

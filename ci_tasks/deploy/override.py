@@ -78,8 +78,7 @@ def _not_an_admin(signature: Signature, admins: Sequence[str]) -> str | None:
     who = signed_by(signature)
     if not signature.is_good:
         return f"An override takes the signature of an admin, and {who}. {may}"
-    key = (signature.key or "").replace(" ", "").lower()
-    if signature.signer in admins or (key and key in {name.replace(" ", "").lower() for name in admins}):
+    if signature.is_of(admins):
         return None
     return f"An override takes the signature of an admin, and {who}, who is none. {may}"
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ci_tasks.core.signing import AllowedSigners, Signature, SignatureStatus, signer_files
+from ci_tasks.core.signing import SignatureStatus, signer_files
 from ci_tasks.deploy.model import Refusal
-from ci_tasks.environment.names import Verify
 from ci_tasks.tag.store import next_patch
 
 if TYPE_CHECKING:
@@ -14,15 +13,8 @@ if TYPE_CHECKING:
 
     from ci_tasks.core.checkout import Checkout
     from ci_tasks.core.origin import RemoteRef
+    from ci_tasks.core.signing import AllowedSigners, Signature
     from ci_tasks.deploy.model import Facts
-    from ci_tasks.environment.model import Rules
-
-
-def allowed_signers(checkout: Checkout, rules: Rules) -> AllowedSigners | None:
-    """Who may sign by the files of the pipeline checkout; None where the rules do not ask."""
-    if rules.verify is Verify.NONE:
-        return None
-    return AllowedSigners.read(checkout.root, checkout.settings.allowed_signers)
 
 
 def signature_of(checkout: Checkout, ref: RemoteRef, allowed: AllowedSigners | None) -> Signature | None:

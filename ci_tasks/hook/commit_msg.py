@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import unicodedata
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
 
-from ci_tasks.core.console import one_line
+from ci_tasks.core.console import one_line, width_of
 from ci_tasks.core.errors import RefusedError, UsageError
 from ci_tasks.core.git_failures import local_failure
 from ci_tasks.hook.header import EXAMPLE, TYPES, Fault, fault_of, is_of_git
@@ -51,20 +50,12 @@ def _refused(path: str, line: str, fault: Fault) -> RefusedError:
         "The commit's message is not in the form of Conventional Commits.",
         details=[
             one_line(line)[:_WIDEST],
-            f"{' ' * min(_width(before), _WIDEST)}^ {fault.reason}",
+            f"{' ' * min(width_of(before), _WIDEST)}^ {fault.reason}",
             f"The form:  type(scope): description    ({EXAMPLE})",
             f"The types: {', '.join(TYPES)}",
         ],
         unchanged=f"Nothing was committed; git keeps your message in {path}.",
         next_step=f"git commit --edit --file={quote(path)}",
-    )
-
-
-def _width(text: str) -> int:
-    """Columns that the text takes on a terminal."""
-    return sum(
-        0 if unicodedata.combining(one) else 2 if unicodedata.east_asian_width(one) in "WF" else 1
-        for one in text
     )
 
 

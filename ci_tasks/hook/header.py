@@ -6,8 +6,9 @@ import re
 from dataclasses import dataclass
 
 from ci_tasks.core.errors import nearest
+from ci_tasks.tag.change_types import RELEASES
 
-TYPES = ("feat", "fix", "perf", "revert", "docs", "style", "refactor", "test", "build", "ci", "chore")
+TYPES = (*RELEASES, "docs", "style", "refactor", "test", "build", "ci", "chore")
 EXAMPLE = "fix(api): answer when the queue is empty"
 
 _TYPE = re.compile(r"[A-Za-z]+")

@@ -18,7 +18,7 @@ SUFFIX = ".before-ci-tasks"
 """What is put behind the name of a hook that was there before."""
 
 _PURPOSE = {
-    HookName.PRE_PUSH: "refuses a push that moves tags by hand; a push without tags never starts Python.",
+    HookName.PRE_PUSH: "refuses a push that moves tags by hand; Python starts only where one might.",
     HookName.COMMIT_MSG: "holds the first line of a message to Conventional Commits.",
     HookName.PRE_COMMIT: "refuses plaintext where an encrypted file belongs.",
     HookName.UPDATE: "keeps the tags of this repository; what is no tag passes without Python.",
@@ -51,8 +51,18 @@ fi
 """
 
 # 1, 126 and 127: Python did not get as far as our own exit codes.
+# A new tag with a dot in its last part is a version, a state or foreign: environments have no dots.
 _PRE_PUSH = """\
 case $pushed in *' refs/tags/'*) ;; *) exit 0 ;; esac
+asked=
+while IFS=' ' read -r _ _ ref old; do
+  case $ref in refs/tags/*) ;; *) continue ;; esac
+  case ${{ref##*/}} in *.*) ;; *) asked=1 ;; esac
+  case $old in *[!0]*) asked=1 ;; esac
+done <<END
+$pushed
+END
+[ "$asked" ] || exit 0
 {check}case $status in 1 | 126 | 127) ;; *) exit "$status" ;; esac
 feed | while IFS= read -r line; do
   line=${{line% *}}

@@ -108,7 +108,7 @@ def _check_overrides(
 ) -> None:
     """An override is an admin's, and says whose it is."""
     by = signature.signer or signature.key or "nobody"
-    if overrides and not _is_admin(signature, rules):
+    if overrides and not signature.is_of(rules.admins):
         reason = f"it overrides a rule, which takes the signature of an admin; {by} is none"
         raise _refused(tag, reason, lines=())
     for override in overrides:
@@ -218,12 +218,6 @@ def _new_overrides(before: Ledger | None, after: Ledger) -> tuple[Override, ...]
         for record in (*after.open, *after.closed)
         if record.override is not None and record.deployment_id not in known
     )
-
-
-def _is_admin(signature: Signature, rules: ServerRules) -> bool:
-    """By the name that the allowed signers have for the key, or by the key's fingerprint, however spelled."""
-    key = (signature.key or "").replace(" ", "").lower()
-    return signature.signer in rules.admins or (bool(key) and key in {name.lower() for name in rules.admins})
 
 
 def _by_hand(move: Move) -> RefusedError:

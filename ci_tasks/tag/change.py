@@ -6,20 +6,11 @@ import re
 
 from ci_tasks.core.control_characters import without_controls
 from ci_tasks.core.entity import Entity
+from ci_tasks.tag.change_types import RELEASES
 from ci_tasks.tag.next_version import Bump
 
 LONGEST = 300
 """Characters of a description; a commit may say as much as it likes."""
-
-RELEASES = {
-    "feat": Bump.MINOR,
-    "fix": Bump.PATCH,
-    "perf": Bump.PATCH,
-    "revert": Bump.PATCH,
-    "deps": Bump.PATCH,
-    "security": Bump.PATCH,
-}
-"""What a commit of a type releases; every other type releases nothing, but for a breaking change."""
 
 _BREAKING = re.compile(r"^BREAKING[ -]CHANGE: *(?P<text>.*)$", re.MULTILINE)
 _REVERT = re.compile(r'(?:Revert|Reapply) ".+"')

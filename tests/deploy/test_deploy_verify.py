@@ -232,6 +232,24 @@ class TestTheRule:
         (site.clone / f"{SIGNERS}.revoked").unlink()
         assert self._changed(site) == f"{SIGNERS}, {SIGNERS}.revoked"
 
+    @pytest.mark.parametrize(
+        ("rules", "edited", "rule"),
+        [
+            pytest.param("verify: tag\n", "verify: none\n", "verify", id="F118-verify"),
+            pytest.param("branches: [release]\n", "branches: [main]\n", "branches", id="F118-branches"),
+        ],
+    )
+    def test_an_uncommitted_edit_takes_no_guard_away(
+        self, tmp_path: Path, inv: Inv, rules: str, edited: str, rule: str
+    ) -> None:
+        site = make_site(tmp_path, inv)
+        site.repository.write("environments/canary/config.yml", rules)
+        site.commit("Guards")
+        site.run("tag.create", "--subproject", "api", "--version", "v1.1.0")
+        site.repository.write("environments/canary/config.yml", edited)
+        plan = site.answer("deploy", *CANARY, "--dry-run", code=3)["plan"]
+        assert [refusal["rule"] for refusal in plan["refusals"]] == [rule]
+
     @staticmethod
     def _changed(site: Site) -> str:
         plan = site.answer("deploy", *CANARY, "--dry-run", code=3, env={"CI": "true"})["plan"]

@@ -114,12 +114,12 @@ def test_show(root: Path, inv: Run) -> None:
         "env": {"LOG": "info"},
         "providers": {"us-east": {"aws": "us-east-1"}},
         "rules": {
-                "protected": False,
-                "branches": [],
-                "timeout": None,
-                "regions": ["us-east"],
-                "verify": "none",
-            },
+            "protected": False,
+            "branches": [],
+            "timeout": None,
+            "regions": ["us-east"],
+            "verify": "none",
+        },
         "origins": None,
     }
     done = inv("env.show", "--env", "staging")

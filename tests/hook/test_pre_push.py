@@ -159,7 +159,7 @@ def test_f113_tags_that_follow_a_branch_are_looked_at(hooked: Hooked) -> None:
     assert set(hooked.repository.remote_refs()) == {"refs/heads/main"}
 
 
-def test_a_push_without_tags_never_starts_python(hooked: Hooked) -> None:
+def test_branches_and_new_versions_never_start_python(hooked: Hooked) -> None:
     hooked.install()
     script = hooked.folder / "pre-push"
     text = script.read_text(encoding="utf-8")
@@ -169,7 +169,9 @@ def test_a_push_without_tags_never_starts_python(hooked: Hooked) -> None:
     mark.write_text(f"#!/bin/sh\ntouch {mark}.ran\n", encoding="utf-8")
     mark.chmod(0o755)
     hooked.git("branch", "other")
-    assert hooked.git("push", "origin", "main", "other").returncode == 0
+    for new in ("api/v1.0.0", "release-1.2"):
+        hooked.git("tag", new)
+    assert hooked.git("push", "origin", "main", "other", "api/v1.0.0", "release-1.2").returncode == 0
     assert not mark.with_name("started.ran").exists()
     hooked.git("tag", "nightly")
     assert hooked.git("push", "origin", "nightly").returncode == 0
