@@ -32,14 +32,14 @@ DOCUMENTS = {
     "script.list": ("ci_tasks.script.model", "ScriptList"),
     "script.run": ("ci_tasks.script.model", "ScriptResult"),
     "tag.assign": ("ci_tasks.deploy.assign", "AssignmentAnswer"),
-    "tag.create": ("ci_tasks.tag.created", "CreatedTag"),
+    "tag.create": ("ci_tasks.tag.version.created", "CreatedTag"),
     "tag.list": ("ci_tasks.tag.catalogue", "TagList"),
-    "tag.notes": ("ci_tasks.tag.notes", "ReleaseNotes"),
-    "tag.ruleset": ("ci_tasks.tag.ruleset_apply", "RulesetAnswer"),
-    "tag.show": ("ci_tasks.tag.show_model", "ShownTag"),
+    "tag.notes": ("ci_tasks.tag.version.notes", "ReleaseNotes"),
+    "tag.ruleset": ("ci_tasks.tag.ruleset.apply", "RulesetAnswer"),
+    "tag.show": ("ci_tasks.tag.show.model", "ShownTag"),
     "tag.state": ("ci_tasks.tag.state", "MarkedVersion"),
     "tag.validate": ("ci_tasks.tag.validate", "CheckedNames"),
-    "tag.verify": ("ci_tasks.tag.finding", "Audit"),
+    "tag.verify": ("ci_tasks.tag.audit.finding", "Audit"),
 }
 """What each task prints with --json: the module and the name of its entity."""
 

@@ -181,7 +181,7 @@ def _import_all() -> None:
         if not module.name.endswith("__main__"):
             __import__(module.name)
     _ = ci_tasks.ns
-    from ci_tasks.core.git_process import _gitpython  # noqa: PLC0415 - its import is what takes long
+    from ci_tasks.core.git.process import _gitpython  # noqa: PLC0415 - its import is what takes long
 
     _gitpython()
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ci_tasks.core import settings as settings_file
-from ci_tasks.core.git import Repository
+from ci_tasks.core.git.repository import Repository
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ci_tasks.core.origin import Origin
+    from ci_tasks.core.git.origin import Origin
     from ci_tasks.core.settings import Settings
 
 

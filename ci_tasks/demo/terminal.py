@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import ci_tasks
 from ci_tasks.core.errors import ExitCode
-from ci_tasks.core.process import capture, child_environment, run
+from ci_tasks.core.process.running import capture, child_environment, run
 from ci_tasks.demo.model import TypedLine
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from ci_tasks.tag.model import Run
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ci_tasks.core.git import Identity
+    from ci_tasks.core.git.repository import Identity
 
 _NUMBER = re.compile(r"[0-9]{1,9}")
 _FALSE = frozenset({"", "0", "false", "no", "off"})

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ci_tasks.core.errors import RefusedError, UsageError
-from ci_tasks.core.git_objects import ObjectDatabase
+from ci_tasks.core.git.objects import ObjectDatabase
 from ci_tasks.environment.configuration import parse_layers
 from ci_tasks.environment.model import Rules
 from ci_tasks.environment.names import Verify
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from ci_tasks.core.checkout import Checkout
-    from ci_tasks.core.git_objects import RawObject, TreeEntry
+    from ci_tasks.core.git.objects import RawObject, TreeEntry
     from ci_tasks.environment.configuration import Layers
     from ci_tasks.tag.grammar import EnvironmentTag
 

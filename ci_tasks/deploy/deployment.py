@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ci_tasks.core import console
-from ci_tasks.core.child_environment import check_first_line, child_environment
 from ci_tasks.core.command_line import typed
 from ci_tasks.core.entity import Entity
 from ci_tasks.core.errors import CiTasksError, ConflictError, ExitCode, UsageError
+from ci_tasks.core.process.environment import check_first_line, child_environment
 from ci_tasks.core.redact import Redactor, secrets_in
 from ci_tasks.deploy import conclude, facts, source
 from ci_tasks.deploy.model import Plan, Request, line_of

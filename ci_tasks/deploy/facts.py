@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ci_tasks.core.checkout import Checkout
-    from ci_tasks.core.origin import RawObject, RemoteRef, TreeEntry
+    from ci_tasks.core.git.origin import RawObject, RemoteRef, TreeEntry
     from ci_tasks.tag.listing import Listing
     from ci_tasks.tag.store import VerifiedVersion
 

@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterator, Sequence
     from datetime import datetime
 
-    from ci_tasks.core.git import Identity
-    from ci_tasks.core.origin import RemoteRef
-    from ci_tasks.core.process import StopRequest
+    from ci_tasks.core.git.origin import RemoteRef
+    from ci_tasks.core.git.repository import Identity
+    from ci_tasks.core.process.running import StopRequest
     from ci_tasks.tag.model import Deployment, Live
     from ci_tasks.tag.store import EnvironmentFact, TagStore
 

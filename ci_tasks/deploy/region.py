@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ci_tasks.core.entity import to_json
 from ci_tasks.core.errors import CiTasksError
-from ci_tasks.core.process import child_environment
+from ci_tasks.core.process.running import child_environment
 from ci_tasks.script.names import Mode, ScriptStatus
 from ci_tasks.script.runner import run_script
 from ci_tasks.tag.names import DeploymentKind, DeploymentStatus
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from ci_tasks.core.process import StopRequest
+    from ci_tasks.core.process.running import StopRequest
     from ci_tasks.core.redact import Redactor
     from ci_tasks.deploy.model import Facts, Plan, PlannedRegion
     from ci_tasks.script.model import CIScript, ScriptResult

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ci_tasks.core import signals
 from ci_tasks.core.errors import CiTasksError, ExitCode, RefusedError
-from ci_tasks.core.process import StopRequest
+from ci_tasks.core.process.running import StopRequest
 from ci_tasks.deploy.ci import triggered_by
 from ci_tasks.deploy.lease import Lease
 from ci_tasks.deploy.region import RegionRun, run_scripts

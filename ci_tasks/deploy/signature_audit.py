@@ -11,8 +11,8 @@ from ci_tasks.environment.configuration import parse_layers
 from ci_tasks.environment.layout import FOLDER
 from ci_tasks.environment.names import Verify
 from ci_tasks.environment.tree import gather
-from ci_tasks.tag.audit import show_line
-from ci_tasks.tag.finding import FindingKind, finding
+from ci_tasks.tag.audit.audit import show_line
+from ci_tasks.tag.audit.finding import FindingKind, finding
 from ci_tasks.tag.grammar import VersionTag, parse_version
 from ci_tasks.tag.store import next_patch
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ci_tasks.core.checkout import Checkout
     from ci_tasks.core.signing import Signature
     from ci_tasks.environment.configuration import Layers
-    from ci_tasks.tag.finding import Finding
+    from ci_tasks.tag.audit.finding import Finding
     from ci_tasks.tag.grammar import EnvironmentTag
     from ci_tasks.tag.listing import Listing
     from ci_tasks.tag.store import EnvironmentFact

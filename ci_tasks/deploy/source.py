@@ -23,7 +23,7 @@ from ci_tasks.core.errors import RefusedError, UnavailableError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from ci_tasks.core.origin import Origin, TreeEntry
+    from ci_tasks.core.git.origin import Origin, TreeEntry
 
 _LFS = b"version https://git-lfs.github.com/spec/"
 _LFS_LARGEST = 1024

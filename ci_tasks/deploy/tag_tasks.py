@@ -75,7 +75,7 @@ def verify(
     from ci_tasks.core.errors import ExitCode
     from ci_tasks.deploy.verify import AuditRequest
     from ci_tasks.deploy.verify import verify as verify_tags
-    from ci_tasks.tag.audit_text import audit_text
+    from ci_tasks.tag.audit.audit_text import audit_text
     from ci_tasks.tag.clock import utc_now
 
     request = AuditRequest(subproject=subproject, against=against, export=export)

@@ -17,7 +17,7 @@ from ci_tasks.tag.names import DeploymentStatus
 from ci_tasks.tag.writer import LedgerWriter
 
 if TYPE_CHECKING:
-    from ci_tasks.core.git import Identity
+    from ci_tasks.core.git.repository import Identity
     from ci_tasks.tag.grammar import EnvironmentTag
     from ci_tasks.tag.store import TagStore
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ci_tasks.core.checkout import Checkout
-    from ci_tasks.core.origin import RemoteRef
+    from ci_tasks.core.git.origin import RemoteRef
     from ci_tasks.core.signing import AllowedSigners, Signature
     from ci_tasks.deploy.model import Facts
 

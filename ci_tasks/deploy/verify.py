@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 
 from ci_tasks.core.command_line import typed
 from ci_tasks.core.errors import UsageError
-from ci_tasks.core.origin import MovedError
+from ci_tasks.core.git.origin import MovedError
 from ci_tasks.deploy.signature_audit import SignatureAudit
-from ci_tasks.tag import export as exports
 from ci_tasks.tag import subproject as subprojects
 from ci_tasks.tag.annotation import UnreadableLedgerError
-from ci_tasks.tag.audit import immutable_findings, name_findings
+from ci_tasks.tag.audit import export as exports
+from ci_tasks.tag.audit.audit import immutable_findings, name_findings
+from ci_tasks.tag.audit.finding import Audit, Finding, FindingKind, Severity, finding
+from ci_tasks.tag.audit.ledger_audit import environment_findings, history_line
 from ci_tasks.tag.catalogue import READINGS
-from ci_tasks.tag.finding import Audit, Finding, FindingKind, Severity, finding
 from ci_tasks.tag.grammar import EnvironmentTag, Grammar
-from ci_tasks.tag.ledger_audit import environment_findings, history_line
 from ci_tasks.tag.names import TagType
 from ci_tasks.tag.store import TagStore
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ci_tasks.core.checkout import Checkout
-    from ci_tasks.core.origin import RemoteRef
-    from ci_tasks.tag.export import Export
+    from ci_tasks.core.git.origin import RemoteRef
+    from ci_tasks.tag.audit.export import Export
     from ci_tasks.tag.grammar import StateTag, VersionTag
     from ci_tasks.tag.listing import Listing
 

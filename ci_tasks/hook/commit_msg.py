@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ci_tasks.core.console import one_line, width_of
 from ci_tasks.core.errors import RefusedError, UsageError
-from ci_tasks.core.git_failures import local_failure
+from ci_tasks.core.git.failures import local_failure
 from ci_tasks.hook.header import EXAMPLE, TYPES, Fault, fault_of, is_of_git
 from ci_tasks.hook.message import Cleanup, kept_lines
 from ci_tasks.hook.place import here

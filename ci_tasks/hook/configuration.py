@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from ci_tasks.core.errors import RefusedError, UnavailableError
 from ci_tasks.core.files import write_atomically
-from ci_tasks.core.git_failures import local_failure, spoken
-from ci_tasks.core.git_process import GitAnswer, run_git
+from ci_tasks.core.git.failures import local_failure, spoken
+from ci_tasks.core.git.process import GitAnswer, run_git
 from ci_tasks.core.signing import AllowedSigners, SigningFormat, signer_files
 
 if TYPE_CHECKING:

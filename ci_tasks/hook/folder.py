@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ci_tasks.core.errors import RefusedError, UsageError
-from ci_tasks.core.git_failures import local_failure, owner_fix
-from ci_tasks.core.git_process import run_git
+from ci_tasks.core.git.failures import local_failure, owner_fix
+from ci_tasks.core.git.process import run_git
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ci_tasks.core.git import Repository
+    from ci_tasks.core.git.repository import Repository
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from ci_tasks.core.errors import nearest
-from ci_tasks.tag.change_types import RELEASES
+from ci_tasks.tag.version.change_types import RELEASES
 
 TYPES = (*RELEASES, "docs", "style", "refactor", "test", "build", "ci", "chore")
 EXAMPLE = "fix(api): answer when the queue is empty"

@@ -6,9 +6,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from ci_tasks.core.git import Repository
-from ci_tasks.core.git_objects import ObjectDatabase
-from ci_tasks.core.git_process import hook_environment
+from ci_tasks.core.git.objects import ObjectDatabase
+from ci_tasks.core.git.process import hook_environment
+from ci_tasks.core.git.repository import Repository
 
 
 @dataclass(frozen=True, kw_only=True)

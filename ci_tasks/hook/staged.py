@@ -6,8 +6,8 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ci_tasks.core.git_failures import local_failure
-from ci_tasks.core.git_process import GitFailedError, stream_git
+from ci_tasks.core.git.failures import local_failure
+from ci_tasks.core.git.process import GitFailedError, stream_git
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

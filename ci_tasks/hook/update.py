@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ci_tasks.core.errors import RefusedError, UsageError
-from ci_tasks.core.origin import RawObject, RemoteRef
+from ci_tasks.core.git.origin import RawObject, RemoteRef
 from ci_tasks.core.signing import AllowedSigners, SigningFormat
 from ci_tasks.hook import advice, configuration
 from ci_tasks.hook.place import here
@@ -19,7 +19,7 @@ from ci_tasks.tag.names import DeploymentKind
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from ci_tasks.core.git_objects import ObjectDatabase
+    from ci_tasks.core.git.objects import ObjectDatabase
     from ci_tasks.core.signing import Signature
     from ci_tasks.hook.configuration import ServerRules
     from ci_tasks.hook.place import Place
@@ -199,7 +199,7 @@ def _check_signature(place: Place, rules: ServerRules, move: Move, obj: RawObjec
     """The signature, where the server asks for one: RefusedError unless an allowed signer made it."""
     if rules.sign is SigningFormat.NONE:
         return None
-    from ci_tasks.core.git_verification import verify  # noqa: PLC0415 - most servers ask for none
+    from ci_tasks.core.git.verification import verify  # noqa: PLC0415 - most servers ask for none
 
     signature = verify(place.database, obj, AllowedSigners.read(place.git_dir, rules.signers))
     if not signature.is_good:

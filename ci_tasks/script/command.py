@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ci_tasks.core.process import StopRequest, child_environment
+from ci_tasks.core.process.running import StopRequest, child_environment
 from ci_tasks.core.redact import Redactor, secrets_in
 from ci_tasks.core.signals import deferred
 from ci_tasks.core.subprojects import known, standing_in, subprojects

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ci_tasks.core.errors import UnavailableError, UsageError
 from ci_tasks.core.files import read_file
-from ci_tasks.core.process import Finished, run
+from ci_tasks.core.process.running import Finished, run
 from ci_tasks.script.model import ScriptResult
 from ci_tasks.script.names import Mode, ScriptStatus
 from ci_tasks.script.source import start_problems
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from ci_tasks.core.process import StopRequest
+    from ci_tasks.core.process.running import StopRequest
     from ci_tasks.core.redact import Redactor
     from ci_tasks.script.model import CIScript
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ci_tasks.tag import tag_object
 
 if TYPE_CHECKING:
-    from ci_tasks.core.origin import RawObject, RemoteRef
+    from ci_tasks.core.git.origin import RawObject, RemoteRef
 
 
 def fault(name: str, ref: RemoteRef, obj: RawObject | None) -> str | None:

@@ -6,7 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from ci_tasks.core.entity import Entity
-from ci_tasks.core.origin import MovedError
+from ci_tasks.core.git.origin import MovedError
 from ci_tasks.tag import tag_object
 from ci_tasks.tag.grammar import EnvironmentTag
 from ci_tasks.tag.model import GitTag
@@ -15,7 +15,7 @@ from ci_tasks.tag.names import TagType
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ci_tasks.core.origin import RawObject, RemoteRef
+    from ci_tasks.core.git.origin import RawObject, RemoteRef
     from ci_tasks.tag.grammar import Tag
     from ci_tasks.tag.listing import Listing
     from ci_tasks.tag.store import TagStore

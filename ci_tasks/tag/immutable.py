@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ci_tasks.core.errors import ConflictError, RefusedError
-from ci_tasks.core.push import NotApplied, PushResult, RefUpdate
+from ci_tasks.core.git.push import NotApplied, PushResult, RefUpdate
 from ci_tasks.tag import authenticity, tag_object
 from ci_tasks.tag.clock import utc_now
 from ci_tasks.tag.grammar import ref_of
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from ci_tasks.core.git import Identity
-    from ci_tasks.core.origin import Origin, RawObject, RemoteRef
-    from ci_tasks.core.push import PushOutcome
+    from ci_tasks.core.git.origin import Origin, RawObject, RemoteRef
+    from ci_tasks.core.git.push import PushOutcome
+    from ci_tasks.core.git.repository import Identity
     from ci_tasks.tag.grammar import StateTag, Tag, VersionTag
 
 

@@ -13,7 +13,7 @@ from ci_tasks.tag.names import VersionState
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ci_tasks.core.origin import RemoteRef
+    from ci_tasks.core.git.origin import RemoteRef
 
 TAGS = "refs/tags/"
 

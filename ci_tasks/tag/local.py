@@ -9,7 +9,7 @@ from ci_tasks.tag.grammar import ref_of
 
 if TYPE_CHECKING:
     from ci_tasks.core.checkout import Checkout
-    from ci_tasks.core.origin import RemoteRef
+    from ci_tasks.core.git.origin import RemoteRef
     from ci_tasks.tag.grammar import Tag
 
 

@@ -11,7 +11,7 @@ from ci_tasks.core.errors import (
     UnavailableError,
     UnknownOutcomeError,
 )
-from ci_tasks.core.push import NotApplied, PushOutcome, PushResult
+from ci_tasks.core.git.push import NotApplied, PushOutcome, PushResult
 
 _RULESET = re.compile(r"\bGH013\b|repository rule violations", re.IGNORECASE)
 _BROKEN_RULE = re.compile(r"^remote: +- +(?P<rule>.*[^\s.])", re.MULTILINE)

@@ -21,7 +21,7 @@ from ci_tasks.tag.store import TagStore, VerifiedVersion, next_patch
 
 if TYPE_CHECKING:
     from ci_tasks.core.checkout import Checkout
-    from ci_tasks.core.origin import RemoteRef
+    from ci_tasks.core.git.origin import RemoteRef
     from ci_tasks.tag.grammar import Version
 
 

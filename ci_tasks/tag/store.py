@@ -12,8 +12,8 @@ from ci_tasks.core.command_line import typed
 from ci_tasks.core.errors import (
     RefusedError,
 )
-from ci_tasks.core.origin import MovedError
-from ci_tasks.core.push import PushOutcome, RefUpdate
+from ci_tasks.core.git.origin import MovedError
+from ci_tasks.core.git.push import PushOutcome, RefUpdate
 from ci_tasks.tag import annotation, ledger, retention, tag_object
 from ci_tasks.tag.grammar import EnvironmentTag, Grammar, VersionTag, ref_of
 from ci_tasks.tag.listing import TAGS, Listing
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
-    from ci_tasks.core.git import Identity
-    from ci_tasks.core.origin import Origin, RawObject, RemoteRef
+    from ci_tasks.core.git.origin import Origin, RawObject, RemoteRef
+    from ci_tasks.core.git.repository import Identity
     from ci_tasks.tag.ledger import Ledger
 
 READINGS = 20

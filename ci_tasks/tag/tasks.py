@@ -33,9 +33,9 @@ def create(
     inv tag.create --subproject api --version v1.2.3
     """
     from ci_tasks.core.checkout import Checkout
-    from ci_tasks.tag.create import NewVersion
-    from ci_tasks.tag.create import create as create_version
-    from ci_tasks.tag.created import created_text
+    from ci_tasks.tag.version.create import NewVersion
+    from ci_tasks.tag.version.create import create as create_version
+    from ci_tasks.tag.version.created import created_text
 
     wanted = NewVersion(
         version=version,
@@ -69,8 +69,8 @@ def notes(
     inv tag.notes --subproject api --version v1.2.3
     """
     from ci_tasks.core.checkout import Checkout
-    from ci_tasks.tag.notes import notes as notes_of
-    from ci_tasks.tag.notes_markdown import as_markdown
+    from ci_tasks.tag.version.notes import notes as notes_of
+    from ci_tasks.tag.version.notes_markdown import as_markdown
 
     answer = notes_of(Checkout.open(), version=version, subproject=subproject, since=from_)
     return Answer(answer, lambda: as_markdown(answer))
@@ -127,9 +127,9 @@ def ruleset(
     """
     from ci_tasks.core.checkout import Checkout
     from ci_tasks.core.errors import UsageError
-    from ci_tasks.tag.ruleset import documents
-    from ci_tasks.tag.ruleset_apply import apply as apply_rulesets
-    from ci_tasks.tag.ruleset_apply import printed, told
+    from ci_tasks.tag.ruleset.apply import apply as apply_rulesets
+    from ci_tasks.tag.ruleset.apply import printed, told
+    from ci_tasks.tag.ruleset.documents import documents
 
     if yes and not apply:
         raise UsageError("--yes goes with --apply.", next_step="inv tag.ruleset --apply --yes")
@@ -158,7 +158,7 @@ def state(
     inv tag.state --subproject api --version v1.2.3 --state stable
     """
     from ci_tasks.core.checkout import Checkout
-    from ci_tasks.tag.show_text import marked_text
+    from ci_tasks.tag.show.text import marked_text
     from ci_tasks.tag.state import NewState, mark
 
     wanted = NewState(version=version, state=state, subproject=subproject, reason=reason)
@@ -178,9 +178,9 @@ def show(c: Context, name: str = argument("tag of the remote, as tag.list shows 
     inv tag.show api/v1.2.3
     """
     from ci_tasks.core.checkout import Checkout
-    from ci_tasks.tag.show import exit_code
-    from ci_tasks.tag.show import show as show_tag
-    from ci_tasks.tag.show_text import shown_text
+    from ci_tasks.tag.show.show import exit_code
+    from ci_tasks.tag.show.show import show as show_tag
+    from ci_tasks.tag.show.text import shown_text
 
     shown = show_tag(Checkout.open(), name)
     return Answer(shown, lambda: shown_text(shown), exit_code(shown))

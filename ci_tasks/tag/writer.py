@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ci_tasks.core import console
 from ci_tasks.core.errors import ConflictError, UnavailableError
-from ci_tasks.core.push import NotApplied, PushOutcome, PushResult
+from ci_tasks.core.git.push import NotApplied, PushOutcome, PushResult
 from ci_tasks.tag.clock import utc_now
 from ci_tasks.tag.push_error import push_error
 from ci_tasks.tag.store import EnvironmentFact
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
-    from ci_tasks.core.git import Identity
-    from ci_tasks.core.origin import RemoteRef
+    from ci_tasks.core.git.origin import RemoteRef
+    from ci_tasks.core.git.repository import Identity
     from ci_tasks.tag.grammar import EnvironmentTag
     from ci_tasks.tag.ledger import Ledger
     from ci_tasks.tag.store import TagStore

@@ -10,14 +10,14 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
-from ci_tasks.core.git import Repository
+from ci_tasks.core.git.repository import Repository
 from tests.repositories import git, write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from ci_tasks.core.origin import Origin, RemoteRef
+    from ci_tasks.core.git.origin import Origin, RemoteRef
 
 TAG = "refs/tags/api/production"
 TAGGER = "Test <test@example.invalid> 1700000000 +0000"

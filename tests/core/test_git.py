@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ci_tasks.core.errors import ExitCode, RefusedError, UnavailableError, UsageError
-from ci_tasks.core.git import Identity, Repository
-from ci_tasks.core.git_failures import spoken
-from ci_tasks.core.git_process import Ends, GitFailedError, run_git, stream_git
+from ci_tasks.core.git.failures import spoken
+from ci_tasks.core.git.process import Ends, GitFailedError, run_git, stream_git
+from ci_tasks.core.git.repository import Identity, Repository
 from tests.core.places import counting_git, hook, origin_of, picture, serving
 from tests.repositories import Monorepo, git, write
 

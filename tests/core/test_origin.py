@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ci_tasks.core.errors import ConflictError, RefusedError, UnavailableError, UsageError
-from ci_tasks.core.git import Repository
-from ci_tasks.core.git_store import PrivateStore
-from ci_tasks.core.origin import MovedError, RemoteRef, TreeEntry, parse_listing
-from ci_tasks.core.push import NotApplied, PushResult, RefUpdate
+from ci_tasks.core.git.origin import MovedError, RemoteRef, TreeEntry, parse_listing
+from ci_tasks.core.git.push import NotApplied, PushResult, RefUpdate
+from ci_tasks.core.git.repository import Repository
+from ci_tasks.core.git.store import PrivateStore
 from tests.core.places import (
     TAG,
     counting_git,
@@ -29,7 +29,7 @@ from tests.repositories import Monorepo, git, write
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ci_tasks.core.origin import Origin
+    from ci_tasks.core.git.origin import Origin
 
 VERSION = "refs/tags/api/v1.0.0"
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ci_tasks.core.errors import UnavailableError, UsageError
-from ci_tasks.core.process import (
+from ci_tasks.core.process.running import (
     Captured,
     Finished,
     StopRequest,
@@ -364,7 +364,7 @@ def test_a_run_does_not_cut_the_grace_of_another_run_s_orphan(tmp_path: Path) ->
 
 def test_a_run_inside_a_script_of_another_run(tmp_path: Path) -> None:
     inner = (
-        "import os, sys; from pathlib import Path; from ci_tasks.core.process import run\n"
+        "import os, sys; from pathlib import Path; from ci_tasks.core.process.running import run\n"
         "script = '(setsid env -i sleep 1000 &); (setsid sleep 1000 &); echo ready; sleep 1000'\n"
         "run(['bash', '-c', script], cwd=Path.cwd(), env={'PATH': os.environ['PATH']}, timeout=None,\n"
         "    on_line=lambda line: print(line, flush=True))\n"
@@ -418,7 +418,7 @@ def test_f107_a_secret_in_two_writes(tmp_path: Path) -> None:
 MEASURED = """
 import json, os
 from pathlib import Path
-from ci_tasks.core.process import run
+from ci_tasks.core.process.running import run
 seen = []
 end = run(["bash", "-c", {script!r}], cwd=Path.cwd(), env=dict(os.environ), timeout=100,
           on_line=lambda line: seen.append(len(line)))

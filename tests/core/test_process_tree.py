@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from ci_tasks.core import process_table
-from ci_tasks.core.process import forget, run, spawning
+from ci_tasks.core.process import table as process_table
+from ci_tasks.core.process.running import forget, run, spawning
 
 ENV = {"PATH": os.environ["PATH"]}
 ROOT = Path(__file__).parents[2]
@@ -103,9 +103,9 @@ def test_a_dead_leader_with_living_threads_is_alive() -> None:
 ELSEWHERE = """
 import json, os
 from pathlib import Path
-from ci_tasks.core import process_table
+from ci_tasks.core.process import table as process_table
 from ci_tasks.core.errors import UnavailableError
-from ci_tasks.core.process import capture, run
+from ci_tasks.core.process.running import capture, run
 process_table.PROC = Path("/no/such/folder")
 if hasattr(os, "pidfd_open"):
     del os.pidfd_open
@@ -167,8 +167,8 @@ if child:
 NO_SUBREAPER = """
 import os
 from pathlib import Path
-from ci_tasks.core import subreaper
-from ci_tasks.core.process import run
+from ci_tasks.core.process import subreaper
+from ci_tasks.core.process.running import run
 subreaper._PR_SET_CHILD_SUBREAPER = 9999
 script = "(setsid sleep 1000 &); echo ready; sleep 1000"
 end = run(["bash", "-c", script], cwd=Path.cwd(), env=dict(os.environ), timeout=1, grace=0.2, on_line=print)

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ci_tasks.core.errors import ExitCode, UnavailableError
-from ci_tasks.core.git_process import GitAnswer
-from ci_tasks.core.push import NotApplied, PushResult, RefUpdate, outcome_of, parse_porcelain
+from ci_tasks.core.git.process import GitAnswer
+from ci_tasks.core.git.push import NotApplied, PushResult, RefUpdate, outcome_of, parse_porcelain
 from tests.core.places import TAG, counting_git, hook, origin_of, picture, serving, tag_content
 from tests.repositories import Monorepo, git
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ci_tasks.core.origin import Origin
+    from ci_tasks.core.git.origin import Origin
 
 A, B, C = "a" * 40, "b" * 40, "c" * 40
 KILL_SERVER = "kill -9 $PPID"

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ci_tasks.core.process.shown_lines import ShownLines
 from ci_tasks.core.redact import Redactor
-from ci_tasks.core.shown_lines import ShownLines
 
 PHRASE = 's3/cr+et <&> "quo\'ted" \u00fcber%'
 LETTERS = st.text('abAB01+/%=_-\n"\\ \u00e9<', min_size=1, max_size=14)

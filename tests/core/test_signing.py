@@ -14,10 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ci_tasks.core import git_process, git_signing
 from ci_tasks.core.errors import UnavailableError, UsageError
-from ci_tasks.core.git import Repository
-from ci_tasks.core.push import PushResult, RefUpdate
+from ci_tasks.core.git import process as git_process
+from ci_tasks.core.git import signer as git_signing
+from ci_tasks.core.git.push import PushResult, RefUpdate
+from ci_tasks.core.git.repository import Repository
 from ci_tasks.core.signing import AllowedSigners, SignatureStatus, SigningFormat, is_signed, take_apart
 from tests.core.places import TAG, picture, tag_content
 from tests.repositories import build_monorepo, git, write
@@ -26,7 +27,7 @@ from tests.signers import FORMATS, Keys, make_keys
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ci_tasks.core.origin import Origin
+    from ci_tasks.core.git.origin import Origin
     from ci_tasks.core.signing import Signature
 
 BOTH = pytest.mark.parametrize("form", ["ssh", "gpg"])

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ci_tasks.core.git import Repository
+from ci_tasks.core.git.repository import Repository
 from ci_tasks.core.signing import AllowedSigners, is_signed
 from ci_tasks.tag import annotation
 from ci_tasks.tag import ledger as ledgers

@@ -16,8 +16,8 @@ from ci_tasks.core.entity import json_schema
 from ci_tasks.core.errors import UsageError
 from ci_tasks.deploy.verify import AuditRequest, verify
 from ci_tasks.tag import annotation
+from ci_tasks.tag.audit.finding import Audit, FindingKind, Severity
 from ci_tasks.tag.clock import utc_now
-from ci_tasks.tag.finding import Audit, FindingKind, Severity
 from tests.conftest import ROOT
 from tests.repositories import git, write
 from tests.signers import Keys, make_keys

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ci_tasks.core.errors import UnavailableError, UsageError
-from ci_tasks.core.process import StopRequest, child_environment
+from ci_tasks.core.process.running import StopRequest, child_environment
 from ci_tasks.core.redact import Redactor
 from ci_tasks.script import runner
 from ci_tasks.script.discovery import discover

@@ -22,7 +22,7 @@ from tests.tag.records import HOUR, NOON, commit_of, empty, record
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ci_tasks.core.origin import Origin
+    from ci_tasks.core.git.origin import Origin
     from ci_tasks.tag.ledger import Ledger
     from ci_tasks.tag.model import Deployment
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-    from ci_tasks.core.push import PushOutcome
+    from ci_tasks.core.git.push import PushOutcome
     from ci_tasks.tag.ledger import Ledger
     from ci_tasks.tag.store import TagStore
     from tests.repositories import Monorepo

@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 
 from ci_tasks.core.entity import to_json
 from ci_tasks.core.errors import UsageError
-from ci_tasks.core.origin import RawObject, RemoteRef
-from ci_tasks.tag import export as exports
+from ci_tasks.core.git.origin import RawObject, RemoteRef
 from ci_tasks.tag import ledger as ledgers
-from ci_tasks.tag.audit import immutable_findings, name_findings
-from ci_tasks.tag.audit_text import audit_text
-from ci_tasks.tag.finding import Audit, Finding, FindingKind, Severity
+from ci_tasks.tag.audit import export as exports
+from ci_tasks.tag.audit.audit import immutable_findings, name_findings
+from ci_tasks.tag.audit.audit_text import audit_text
+from ci_tasks.tag.audit.finding import Audit, Finding, FindingKind, Severity
+from ci_tasks.tag.audit.ledger_audit import environment_findings, lies
 from ci_tasks.tag.grammar import EnvironmentTag, ref_of
-from ci_tasks.tag.ledger_audit import environment_findings, lies
 from ci_tasks.tag.listing import Listing
 from ci_tasks.tag.model import Cut
 from ci_tasks.tag.names import DeploymentStatus

@@ -11,12 +11,12 @@ import pytest
 
 from ci_tasks.core.checkout import Checkout
 from ci_tasks.core.errors import UnavailableError
-from ci_tasks.core.history import Paths, whole_history
-from ci_tasks.tag import cliff as cliff_module
-from ci_tasks.tag.change import LONGEST, Change
-from ci_tasks.tag.changes import changes, paths_of
-from ci_tasks.tag.cliff import Cliff
-from ci_tasks.tag.next_version import Bump
+from ci_tasks.core.git.history import Paths, whole_history
+from ci_tasks.tag.version import cliff as cliff_module
+from ci_tasks.tag.version.change import LONGEST, Change
+from ci_tasks.tag.version.changes import changes, paths_of
+from ci_tasks.tag.version.cliff import Cliff
+from ci_tasks.tag.version.next_version import Bump
 from tests.repositories import git, write
 from tests.tag.remotes import put_object, snapshot
 

@@ -18,8 +18,8 @@ from jsonschema import Draft202012Validator
 from ci_tasks.core.checkout import Checkout
 from ci_tasks.core.entity import json_schema
 from ci_tasks.core.errors import CiTasksError, ConflictError, RefusedError, UnavailableError, UsageError
-from ci_tasks.tag.create import NewVersion, create
-from ci_tasks.tag.created import CreatedTag, created_text
+from ci_tasks.tag.version.create import NewVersion, create
+from ci_tasks.tag.version.created import CreatedTag, created_text
 from tests.repositories import build_monorepo, git, write
 from tests.tag.remotes import git_wrapper, once_before, put_object, put_ref, put_tag, snapshot, tag_content
 

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from ci_tasks.core.errors import UsageError
-from ci_tasks.core.origin import RemoteRef
+from ci_tasks.core.git.origin import RemoteRef
 from ci_tasks.tag.grammar import (
     EnvironmentTag,
     Grammar,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ci_tasks.core.errors import UsageError
 from ci_tasks.tag.grammar import Grammar, Version, VersionTag, parse_version
-from ci_tasks.tag.next_version import (
+from ci_tasks.tag.version.next_version import (
     Bump,
     before_one,
     checked_label,

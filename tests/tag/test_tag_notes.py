@@ -12,9 +12,9 @@ from jsonschema import Draft202012Validator
 from ci_tasks.core.checkout import Checkout
 from ci_tasks.core.entity import json_schema
 from ci_tasks.core.errors import RefusedError, UsageError
-from ci_tasks.tag.change import Change
-from ci_tasks.tag.notes import Group, ReleaseNotes, group_of, grouped, notes
-from ci_tasks.tag.notes_markdown import as_markdown
+from ci_tasks.tag.version.change import Change
+from ci_tasks.tag.version.notes import Group, ReleaseNotes, group_of, grouped, notes
+from ci_tasks.tag.version.notes_markdown import as_markdown
 from tests.repositories import git
 from tests.tag.remotes import put_tag, snapshot
 

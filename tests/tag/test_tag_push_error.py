@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ci_tasks.core.errors import CiTasksError, RefusedError
-from ci_tasks.core.push import RefUpdate
+from ci_tasks.core.git.push import RefUpdate
 from ci_tasks.tag.push_error import push_error
 from tests.core.places import TAG, hook, origin_of, tag_content
 

@@ -28,13 +28,13 @@ from ci_tasks.core.errors import (
     UsageError,
 )
 from ci_tasks.core.settings import Settings
-from ci_tasks.tag import ruleset_github
-from ci_tasks.tag.github_repository import repository_of
 from ci_tasks.tag.grammar import EnvironmentTag, Grammar, StateTag, Tag, VersionTag, parse_version, ref_of
 from ci_tasks.tag.names import VersionState
-from ci_tasks.tag.ruleset import ENVIRONMENT_NAME, IMMUTABLE_NAME, Ruleset, rulesets
-from ci_tasks.tag.ruleset_apply import RulesetAnswer, apply, plan
-from ci_tasks.tag.ruleset_github import StandingRuleset
+from ci_tasks.tag.ruleset import github as ruleset_github
+from ci_tasks.tag.ruleset.apply import RulesetAnswer, apply, plan
+from ci_tasks.tag.ruleset.documents import ENVIRONMENT_NAME, IMMUTABLE_NAME, Ruleset, rulesets
+from ci_tasks.tag.ruleset.github import StandingRuleset
+from ci_tasks.tag.ruleset.github_repository import repository_of
 from tests.conftest import ROOT, program
 from tests.repositories import write
 from tests.tag.github import HOST, PATH, TOKEN, GitHubServer, Reply, Seen, gh_folder

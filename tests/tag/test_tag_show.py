@@ -12,15 +12,15 @@ from jsonschema import Draft202012Validator
 
 from ci_tasks.core.checkout import Checkout
 from ci_tasks.core.entity import json_schema, to_builtins
-from ci_tasks.core.origin import RemoteRef
+from ci_tasks.core.git.origin import RemoteRef
 from ci_tasks.tag import annotation
 from ci_tasks.tag import ledger as ledgers
 from ci_tasks.tag.listing import Listing
 from ci_tasks.tag.names import DeploymentStatus
 from ci_tasks.tag.nearest import nearest_names
-from ci_tasks.tag.show import show
-from ci_tasks.tag.show_model import ShownKind, ShownTag
-from ci_tasks.tag.show_text import shown_text
+from ci_tasks.tag.show.model import ShownKind, ShownTag
+from ci_tasks.tag.show.show import show
+from ci_tasks.tag.show.text import shown_text
 from tests.repositories import git, write
 from tests.tag.names import FOREIGN, GRAMMAR, LEGAL, listed
 from tests.tag.records import HOUR, NOON, deployed, record

@@ -11,8 +11,8 @@ import pytest
 
 from ci_tasks.core.checkout import Checkout
 from ci_tasks.core.errors import ConflictError, RefusedError, UnavailableError
-from ci_tasks.core.git import Identity
-from ci_tasks.core.origin import RemoteRef
+from ci_tasks.core.git.origin import RemoteRef
+from ci_tasks.core.git.repository import Identity
 from ci_tasks.tag import annotation
 from ci_tasks.tag import ledger as ledgers
 from ci_tasks.tag.annotation import UnreadableLedgerError

@@ -1,0 +1,1 @@
+"""GitHub rulesets that protect the tags."""

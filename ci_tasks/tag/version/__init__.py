@@ -1,0 +1,1 @@
+"""New versions: which is next, what it contains, and its notes."""
