@@ -63,6 +63,10 @@ class Keys:
         listed = self.gpg("--list-keys", "--with-colons", f"{name}@example.invalid")
         return next(line.split(":")[9] for line in listed.splitlines() if line.startswith("fpr"))
 
+    def signer(self, name: str, form: str) -> str:
+        """By which name a signature is known."""
+        return f"{name}@example.invalid" if form == "ssh" else self.fingerprint(name, "gpg")
+
     def key(self, name: str, form: str) -> str:
         """The value of `user.signingKey`."""
         return str(self.ssh(name)) if form == "ssh" else self.fingerprint(name, "gpg")

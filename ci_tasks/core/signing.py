@@ -43,8 +43,9 @@ class SignatureStatus(Enum):
 class Signature:
     """The verdict on a tag's signature.
 
-    `signer` is the name that the allowed signers have for the key (ssh), or the mail address in it (GPG);
-    `key` is its fingerprint. Each is None where it isn't known, and proves nothing unless the status is GOOD.
+    `key` is the key's fingerprint. `signer` is the name that the allowed signers have for it (ssh), or the
+    fingerprint again (GPG: whose names stand in a key is its owner's to write). Each is None where it isn't
+    known, and proves nothing unless the status is GOOD.
     """
 
     status: SignatureStatus

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
-import secrets
+import re
 import stat
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ci_tasks.core.errors import RefusedError, UnavailableError, UsageError
+from ci_tasks.hook import change
 from ci_tasks.hook.names import HookChange
-from ci_tasks.hook.script import MARK, SUFFIX
+from ci_tasks.hook.script import MARK, SUFFIX, UNDER_ITS_NAME, KeptHook, is_called_by_link
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 _LARGEST = 1 << 20  # bytes of a hook's file that are looked at
@@ -23,13 +24,24 @@ _LEGACY = ".legacy"  # what the pre-commit framework puts behind the name of the
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """A hook's file and the one that is kept for it; contents and modes None where there is no such file."""
+    """A hook's file, the one that is kept for it, and a link to that one with the hook's own name.
+
+    Contents are None where there is no such file.
+    """
 
     path: Path
     kept: Path
+    link: Path
     content: bytes | None
     kept_content: bytes | None
     is_ours: bool
+
+    @property
+    def before(self) -> KeptHook | None:
+        """The hook that is kept, or is about to be."""
+        is_kept = self.is_ours or self.content is None
+        path, content = (self.kept, self.kept_content) if is_kept else (self.path, self.content)
+        return None if content is None else KeptHook(content=content, is_link=path.is_symlink())
 
     @property
     def is_kept_twice(self) -> bool:
@@ -47,7 +59,7 @@ class Step:
     """One change in the folder, after which every hook still works; `does` says it to people."""
 
     does: str
-    take: Callable[[], None]
+    take: Callable[[], object]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +84,7 @@ def look(folder: Path, name: str) -> Place:
     return Place(
         path=path,
         kept=kept,
+        link=folder / UNDER_ITS_NAME / name,
         content=content,
         kept_content=_content(kept),
         is_ours=_is_ours(content) and not path.is_symlink(),
@@ -83,14 +96,20 @@ def installing(place: Place, script: bytes) -> Plan:
 
     Raises RefusedError where that would lose a hook: one is kept already, and another stands here now.
     """
-    put = Step(does=f"write {place.path}", take=lambda: _put(place.path, script))
+    put = Step(does=f"write {place.path}", take=lambda: change.put(place.path, script))
+    has_link = change.leads_to(place.link, place.kept) or not is_called_by_link(place.before)
+    link = (
+        ()
+        if has_link
+        else (Step(does=f"link {place.link}", take=lambda: change.link(place.link, place.kept)),)
+    )
     if place.is_ours:
         executable = os.access(place.path, os.X_OK)
-        if place.content == script and executable:
+        if place.content == script and executable and has_link:
             return Plan(change=HookChange.UNCHANGED)
-        return Plan(change=HookChange.UPDATED, steps=(put,))
+        return Plan(change=HookChange.UPDATED, steps=(*link, put))
     if place.content is None or place.is_kept_twice:
-        return Plan(change=HookChange.INSTALLED, steps=(put,))
+        return Plan(change=HookChange.INSTALLED, steps=(*link, put))
     if place.kept_content is not None:
         raise RefusedError(
             f"{place.path} is not ours, and {place.kept.name} is kept already: one of them would be lost.",
@@ -98,14 +117,24 @@ def installing(place: Place, script: bytes) -> Plan:
             details=["Somebody wrote this hook after ours. Make one of the two, and take the other away."],
             next_step=f"diff {place.kept} {place.path}",
         )
-    keep = Step(does=f"keep {place.path} as {place.kept.name}", take=lambda: _keep(place.path, place.kept))
-    return Plan(change=HookChange.INSTALLED, steps=(keep, put))
+    keep = Step(
+        does=f"keep {place.path} as {place.kept.name}", take=lambda: change.keep(place.path, place.kept)
+    )
+    return Plan(change=HookChange.INSTALLED, steps=(keep, *link, put))
 
 
 def uninstalling(place: Place) -> Plan:
     """The steps that put back what was there before."""
+    plan = _uninstalling(place)
+    if not change.leads_to(place.link, place.kept):
+        return plan
+    unlink = Step(does=f"remove {place.link}", take=lambda: change.unlink(place.link))
+    return Plan(change=plan.change, steps=(*plan.steps, unlink))
+
+
+def _uninstalling(place: Place) -> Plan:
     if (place.is_ours or place.content is None) and place.kept_content is not None:
-        back = Step(does=f"put {place.kept.name} back", take=lambda: _move(place.kept, place.path))
+        back = Step(does=f"put {place.kept.name} back", take=lambda: place.kept.replace(place.path))
         return Plan(change=HookChange.REMOVED, steps=(back,))
     if place.is_ours:
         return Plan(
@@ -122,11 +151,34 @@ def apply(plan: Plan, folder: Path) -> None:
     """Take the steps. UnavailableError if the folder can't be written."""
     if not plan.steps:
         return
-    try:
+    with _changing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         for step in plan.steps:
             step.take()
-            _sync(folder)
+            change.sync(folder)
+
+
+def sweep(folder: Path, name: str) -> None:
+    """Remove what an installation of this hook left that was killed while it wrote."""
+    half = re.compile(rf"\.{re.escape(name)}(?:{re.escape(SUFFIX)}|{re.escape(_LEGACY)})?\.[0-9a-f]{{16}}")
+    with _changing(folder):
+        for each in (folder / UNDER_ITS_NAME, folder):
+            for path in list(each.iterdir()) if each.is_dir() else []:
+                if half.fullmatch(path.name):
+                    path.unlink(missing_ok=True)
+
+
+def remove_empty(folder: Path) -> None:
+    """Remove the folder, and those above it, as far as nothing is in them."""
+    with suppress(OSError):
+        for each in (folder, *folder.parents):
+            each.rmdir()
+
+
+@contextmanager
+def _changing(folder: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise UnavailableError(
             f"The hooks in {folder} can't be changed: {error.strerror}.",
@@ -161,64 +213,3 @@ def _is_ours(content: bytes | None) -> bool:
 def _identity(path: Path) -> tuple[int, str]:
     """Mode, and target if it is a link: what a copy has to share beside the content."""
     return path.lstat().st_mode, str(path.readlink()) if path.is_symlink() else ""
-
-
-def _put(path: Path, data: bytes) -> None:
-    """Write a file that can be run, and move it into its place at once."""
-    temporary = _temporary(path)
-    try:
-        _write(temporary, data)
-        # Whatever the umask: git passes over a hook in silence that whoever pushes may not run.
-        temporary.chmod(0o755)
-        temporary.replace(path)
-    except BaseException:  # Ctrl-C too leaves nothing behind
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise
-
-
-def _keep(path: Path, kept: Path) -> None:
-    """A second name for the very same file; a copy where the file system has no such thing."""
-    temporary = _temporary(kept)
-    try:
-        if path.is_symlink():
-            temporary.symlink_to(path.readlink())
-        else:
-            try:
-                os.link(path, temporary)
-            except OSError:
-                _copy(path, temporary)
-        temporary.replace(kept)
-    except BaseException:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise
-
-
-def _copy(path: Path, to: Path) -> None:
-    _write(to, path.read_bytes())
-    to.chmod(stat.S_IMODE(path.stat().st_mode))
-
-
-def _move(source: Path, target: Path) -> None:
-    source.replace(target)
-
-
-def _write(path: Path, data: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with open(descriptor, "wb") as opened:  # noqa: PTH123 - a descriptor is not a path
-        opened.write(data)
-        opened.flush()
-        os.fsync(descriptor)
-
-
-def _temporary(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

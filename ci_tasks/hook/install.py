@@ -73,20 +73,18 @@ def _change(
         if uninstall
         else files.installing(
             place,
-            script.build(name, by=by, environments=settings.environments, kept=_kept(place)),
+            script.build(name, by=by, environments=settings.environments, kept=place.before),
         )
         for name, place in places.items()
     }
-    for plan in plans.values():
+    for name, plan in plans.items():
+        files.sweep(where.path, name.value)
         files.apply(plan, where.path)
+    if uninstall and any(plan.steps for plan in plans.values()):
+        files.remove_empty(where.path)
     return tuple(_installed(name, places[name], plans[name].change, uninstall=uninstall) for name in names)
 
 
-def _kept(place: files.Place) -> bytes | None:
-    """The content of the hook that is kept, or is about to be."""
-    return place.kept_content if place.is_ours or place.content is None else place.content
-
-
 def _installed(name: HookName, place: files.Place, change: HookChange, *, uninstall: bool) -> InstalledHook:
-    kept = None if uninstall or _kept(place) is None else str(place.kept)
+    kept = None if uninstall or place.before is None else str(place.kept)
     return InstalledHook(name=name, path=str(place.path), change=change, kept=kept)

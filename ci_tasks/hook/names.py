@@ -11,10 +11,11 @@ class HookName(Enum):
     PRE_PUSH = "pre-push"
     COMMIT_MSG = "commit-msg"
     PRE_COMMIT = "pre-commit"
+    PRE_MERGE_COMMIT = "pre-merge-commit"
     UPDATE = "update"
 
 
-CLIENT = (HookName.PRE_PUSH, HookName.COMMIT_MSG, HookName.PRE_COMMIT)
+CLIENT = (HookName.PRE_PUSH, HookName.COMMIT_MSG, HookName.PRE_COMMIT, HookName.PRE_MERGE_COMMIT)
 """The hooks of a clone."""
 SERVER = (HookName.UPDATE,)
 """The hooks of a repository that others push to."""

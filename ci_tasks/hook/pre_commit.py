@@ -1,8 +1,10 @@
-"""pre-commit: no plaintext where an encrypted file belongs, and no secret key anywhere."""
+"""pre-commit, also of merges: no plaintext where an encrypted file belongs, and no secret key anywhere."""
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
 from typing import TYPE_CHECKING
 
 from ci_tasks.core.errors import RefusedError
@@ -10,8 +12,9 @@ from ci_tasks.hook import sops, staged
 from ci_tasks.hook.place import here
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
+    from ci_tasks.hook.place import Place
     from ci_tasks.hook.staged import StagedFile
 
 _FOLDER = "environments"
@@ -19,6 +22,7 @@ _ENCRYPTED = re.compile(r".+\.enc(?:\..+)?", re.IGNORECASE | re.DOTALL)
 _TWIN = re.compile(r"secrets\.(?:ya?ml|json|env)|\.env", re.IGNORECASE)
 # Bech32 has no `1`, `b`, `i` and `o` behind its separator; age writes its keys in capitals.
 _KEY = re.compile(rb"AGE-SECRET-KEY-(?:PQ-)?1[QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L]{20,}")
+_MOST_NAMED = 20  # files in the line that is proposed: what is left is told the next time
 _OVERLAP = 128  # bytes that are looked at again, so that no key hides between two pieces
 
 
@@ -26,20 +30,30 @@ def check() -> int:
     """How many files were looked at. Raises RefusedError with the paths and never with what is in them."""
     place = here()
     files = staged.files(place)
-    faults = [fault for file in files if (fault := _fault_of_name(file))]
+    faults = [(file.path, fault) for file in files if (fault := _fault_of_name(file))]
     for file, data in staged.contents(place, files):
-        faults += _faults_of_content(file, data)
+        faults += ((file.path, fault) for fault in _faults_of_content(file, data))
     for file in files:
         if staged.is_large(file) and has_key(staged.pieces(place, file)):
-            faults.append(_with_key(file))
+            faults.append((file.path, _with_key(file)))
     if faults:
+        faults.sort(key=lambda fault: fault[0])
         raise RefusedError(
             "This commit has plaintext where an encrypted file belongs, or a secret key.",
-            details=sorted(faults, key=lambda fault: fault.partition(": ")[0]),
+            details=[fault for _, fault in faults],
             unchanged="Nothing was committed.",
-            next_step="git restore --staged PATH",
+            next_step=_take_out(place, [path for path, _ in faults]),
         )
     return len(files)
+
+
+def _take_out(place: Place, paths: Sequence[str]) -> str:
+    """The line that takes files out of the commit, and leaves them in the folder."""
+    # Before the first commit there is nothing that git could restore from.
+    is_first = place.database.git("rev-parse", "--verify", "--quiet", "HEAD").status != 0
+    typed_in = os.environ.get("GIT_PREFIX") or "."
+    named = [os.path.relpath(path, typed_in) for path in list(dict.fromkeys(paths))[:_MOST_NAMED]]
+    return shlex.join(["git", *(("rm", "--cached") if is_first else ("restore", "--staged")), "--", *named])
 
 
 def belongs_encrypted(path: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ci_tasks.core.console import table
+from ci_tasks.core.console import prose, table
 from ci_tasks.hook.names import HookChange
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def installation_text(answer: HookInstallation) -> str:
         for hook in answer.hooks
     ]
     settings = [(key, value or "(none)") for key, value in answer.configuration.items()]
-    parts = [table(("Hook", "", ""), rows), "", f"Folder: {answer.folder}"]
+    parts = [table(("Hook", "Status", ""), rows), "", f"Folder: {answer.folder}"]
     if settings:
         parts += ["", table(("Setting on the server", ""), settings)]
-    return "\n".join([*parts, *(f"Note: {note}" for note in answer.notes)])
+    return "\n".join([*parts, *(prose(f"Note: {note}") for note in answer.notes)])

@@ -35,7 +35,7 @@ def _checked(name: HookName, arguments: Sequence[str]) -> int:
 
         (path,) = _exactly(arguments, 1, "commit-msg -- FILE")
         return commit_msg.check(path)
-    if name is HookName.PRE_COMMIT:
+    if name in {HookName.PRE_COMMIT, HookName.PRE_MERGE_COMMIT}:
         from ci_tasks.hook import pre_commit  # noqa: PLC0415 - says the docstring
 
         return pre_commit.check()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,11 +17,14 @@ MARK = b"# ci-tasks hook: "
 """How the second line of every file of ours begins."""
 SUFFIX = ".before-ci-tasks"
 """What is put behind the name of a hook that was there before."""
+UNDER_ITS_NAME = "before-ci-tasks"
+"""The folder in which such a hook has its own name too: a link to it."""
 
 _PURPOSE = {
     HookName.PRE_PUSH: "refuses a push that moves tags by hand; Python starts only where one might.",
     HookName.COMMIT_MSG: "holds the first line of a message to Conventional Commits.",
     HookName.PRE_COMMIT: "refuses plaintext where an encrypted file belongs.",
+    HookName.PRE_MERGE_COMMIT: "refuses plaintext where an encrypted file belongs, in a merge.",
     HookName.UPDATE: "keeps the tags of this repository; what is no tag passes without Python.",
 }
 
@@ -42,10 +46,11 @@ if [ -f "$kept" ] && [ -x "$kept" ]; then
 fi
 """
 
+# -I: no variable of whoever commits or pushes says which modules Python loads.
 _CHECK = """\
 status=127
 if [ -x "$python" ] && [ -f "$program" ]; then
-  {feed}"$python" "$program" hook.run {name} --typed-as {typed_as} -- "$@"
+  {feed}"$python" -I "$program" hook.run {name} --typed-as {typed_as} -- "$@"
   status=$?
 fi
 """
@@ -92,6 +97,12 @@ esac
 exit 1
 """
 
+_SHELLS = ("sh", "bash", "dash", "ksh", "zsh")
+# How a script asks under which name it was started; of other programs nobody knows.
+_ASKS_SHELL = re.compile(rb"\$\{?0")
+_ASKS = re.compile(rb"\$0|argv.{0,3}\[0\]|PROGRAM_NAME|basename|__file__\)\.(?:name|stem)")
+_FOLLOWS = re.compile(rb"readlink|realpath|pwd -P")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Interpreter:
@@ -102,8 +113,16 @@ class Interpreter:
     typed_as: str
 
 
-def build(name: HookName, *, by: Interpreter, environments: Sequence[str], kept: bytes | None) -> bytes:
-    """The text of a hook's file; `kept` is the content of the hook that was there before, if any."""
+@dataclass(frozen=True, kw_only=True)
+class KeptHook:
+    """The hook that was there before."""
+
+    content: bytes
+    is_link: bool
+
+
+def build(name: HookName, *, by: Interpreter, environments: Sequence[str], kept: KeptHook | None) -> bytes:
+    """The text of a hook's file; `kept` is the hook that was there before, if any."""
     reads = name is HookName.PRE_PUSH
     feed = "feed | " if reads else ""
     values = {
@@ -131,17 +150,34 @@ def build(name: HookName, *, by: Interpreter, environments: Sequence[str], kept:
     return "".join(part.format(**values) for part in parts).encode("utf-8", "surrogateescape")
 
 
-def _call(kept: bytes | None, name: str) -> str:
-    """How the hook that was there before is called.
+def is_called_by_link(kept: KeptHook | None) -> bool:
+    """Whether a kept hook needs a link of its old name: a program that may ask for it, a script that follows.
 
-    Its file has another name now. A shell script that looks at its own name (husky's do) is read by its shell
-    under the old one.
+    Other shell scripts that ask are read by their shell under that name, in the old place.
     """
-    first, _, rest = (kept or b"").partition(b"\n")
-    words = first.removeprefix(b"#!").decode("utf-8", "replace").split(maxsplit=1)
-    shell = words[-1].split()[0] if len(words) > 1 and words[0].endswith("/env") else "".join(words[:1])
-    is_shell = first.startswith(b"#!") and shell.rpartition("/")[2] in {"sh", "bash", "dash", "ksh", "zsh"}
-    if not is_shell or not (b"$0" in rest or b"${0" in rest):
+    if kept is None or not kept.content:
+        return False
+    shell, rest = _shell(kept)
+    if shell:
+        return kept.is_link and _ASKS_SHELL.search(rest) is not None and _FOLLOWS.search(rest) is not None
+    return not kept.content.startswith(b"#!") or _ASKS.search(rest) is not None
+
+
+def _call(kept: KeptHook | None, name: str) -> str:
+    """How the hook that was there before is called; its file has another name now."""
+    if is_called_by_link(kept):
+        return f'"$here/{UNDER_ITS_NAME}/{name}"'
+    shell, rest = _shell(kept) if kept else ([], b"")
+    if not shell or not _ASKS_SHELL.search(rest):
         return '"$kept"'
     source = f'. "${{0%/*}}/{name}{SUFFIX}"'
-    return f'{shlex.join(words)} -c {shlex.quote(source)} "$0"'
+    return f'{shlex.join(shell)} -c {shlex.quote(source)} "$0"'
+
+
+def _shell(kept: KeptHook) -> tuple[list[str], bytes]:
+    """The words that start a script's shell, none for another program, and the script."""
+    first, _, rest = kept.content.partition(b"\n")
+    words = first.removeprefix(b"#!").decode("utf-8", "replace").split(maxsplit=1)
+    shell = words[-1].split()[0] if len(words) > 1 and words[0].endswith("/env") else "".join(words[:1])
+    is_shell = first.startswith(b"#!") and shell.rpartition("/")[2] in _SHELLS
+    return (words if is_shell else []), rest

@@ -7,14 +7,16 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from ci_tasks.core.document import DocumentError, read_yaml
+from ci_tasks.hook.comments import Comment, comments
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 _LARGEST = 1 << 24  # bytes
 _VALUE = re.compile(
     r"ENC\[AES256_GCM,data:[A-Za-z0-9+/=]*,iv:[A-Za-z0-9+/=]+,tag:[A-Za-z0-9+/=]+,type:[a-z]+\]"
 )
+_COMMENT = re.compile(rf"(?:{_VALUE.pattern})?")  # SOPS leaves an empty one as it is
 _METADATA = "sops"
 _FLAT = f"{_METADATA}_"  # dotenv has no maps: there the metadata are variables
 _RULES = (
@@ -25,6 +27,14 @@ _RULES = (
     "unencrypted_comment_regex",
     "encrypted_comment_regex",
 )
+_OWN = frozenset(
+    (
+        *_RULES,
+        *("mac", "mac_only_encrypted", "lastmodified", "version", "shamir_threshold", "key_groups"),
+        *("kms", "gcp_kms", "azure_kv", "hc_vault", "hckms", "age", "pgp"),
+    )
+)
+"""What SOPS itself writes into its block."""
 
 
 def fault_of(data: bytes, name: str) -> str | None:
@@ -48,7 +58,7 @@ def fault_of(data: bytes, name: str) -> str | None:
 def _reader(name: str) -> Callable[[bytes], str | None]:
     suffix = name.lower().rpartition(".")[2]
     if suffix in {"yaml", "yml"}:
-        return lambda data: _fault_of_tree(read_yaml(data, name=name).value)
+        return lambda data: _fault_of_yaml(data, name)
     if suffix == "env":
         return lambda data: _fault_of_dotenv(data.decode())
     return lambda data: _fault_of_tree(_json(data))
@@ -72,7 +82,10 @@ def _json(data: bytes) -> dict[str, Any]:
 
 def _fault_of_dotenv(text: str) -> str | None:
     pairs: dict[str, Any] = {}
-    for line in text.splitlines():
+    found: list[Comment] = []
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.startswith("#"):
+            found.append(Comment(text=line[1:], line=number, above=()))
         if not line.strip() or line.startswith("#"):
             continue
         key, equals, value = line.partition("=")
@@ -83,20 +96,29 @@ def _fault_of_dotenv(text: str) -> str | None:
         pairs[key] = value
     metadata = {key.removeprefix(_FLAT): value for key, value in pairs.items() if key.startswith(_FLAT)}
     values = {key: value for key, value in pairs.items() if not key.startswith(_FLAT)}
-    return _fault(values, metadata)
+    return _fault(values, metadata, found)
 
 
-def _fault_of_tree(tree: Mapping[str, Any]) -> str | None:
+def _fault_of_yaml(data: bytes, name: str) -> str | None:
+    document = read_yaml(data, name=name)
+    return _fault_of_tree(document.value, comments(document, data))
+
+
+def _fault_of_tree(tree: Mapping[str, Any], found: Iterable[Comment] = ()) -> str | None:
     metadata = tree.get(_METADATA)
     if not isinstance(metadata, dict):
         return "it is plaintext: it has no block `sops`"
-    return _fault({key: value for key, value in tree.items() if key != _METADATA}, metadata)
+    return _fault({key: value for key, value in tree.items() if key != _METADATA}, metadata, found)
 
 
-def _fault(values: Mapping[str, Any], metadata: Mapping[str, Any]) -> str | None:
+def _fault(values: Mapping[str, Any], metadata: Mapping[str, Any], found: Iterable[Comment]) -> str | None:
     mac = metadata.get("mac")
     if not (isinstance(mac, str) and _VALUE.fullmatch(mac)):
         return "it is plaintext: its block `sops` has no mac"
+    # In dotenv what is below a name comes behind `__`.
+    strange = next((key for key in metadata if key.partition("__")[0] not in _OWN), None)
+    if strange is not None:
+        return f"its block `sops` has {strange[:100]!r}, which SOPS does not write"
     is_meant = _meant(metadata)
     for path, value in _leaves(values):
         # SOPS leaves empty texts and nulls as they are.
@@ -104,7 +126,9 @@ def _fault(values: Mapping[str, Any], metadata: Mapping[str, Any]) -> str | None
             continue
         if is_meant(path):
             return f"the value of {'.'.join(path)[:100]} is plaintext"
-    return None
+    plain = (each for each in found if not _COMMENT.fullmatch(each.text))
+    comment = next((each for each in plain if each.above[:1] == (_METADATA,) or is_meant(each.above)), None)
+    return f"the comment in line {comment.line} is plaintext" if comment else None
 
 
 def _meant(metadata: Mapping[str, Any]) -> Callable[[tuple[str, ...]], bool]:
@@ -115,7 +139,7 @@ def _meant(metadata: Mapping[str, Any]) -> Callable[[tuple[str, ...]], bool]:
     if len(rules) > 1 or not isinstance(told, str):
         raise ValueError("its block `sops` says in two ways what is encrypted")
     if "comment" in name:
-        return lambda _: False  # comments decide, and no reader of ours sees them
+        return lambda _: False  # comments decide: what belongs to which one is for SOPS to know
     if name.endswith("suffix"):
         return _with(lambda key: key.endswith(told), encrypts=not name.startswith("un"))
     try:

@@ -14,8 +14,8 @@ def install(
     """Install the hooks, here or on the server.
 
     Here: pre-push (tags are not moved by hand), commit-msg (Conventional
-    Commits) and pre-commit (no plaintext where an encrypted file belongs), in
-    the folder that git uses. With --server: an update hook that keeps the tags
+    Commits), pre-commit and pre-merge-commit (no plaintext where an encrypted
+    file belongs), in the folder that git uses. With --server: an update hook that keeps the tags
     of a bare repository, and its configuration from this checkout's settings.
     A hook that is there already is kept beside ours and runs first.
 
@@ -36,7 +36,7 @@ def install(
 @task
 def run(
     c: Context,
-    name: str = argument("pre-push, commit-msg, pre-commit or update"),
+    name: str = argument("pre-push, commit-msg, pre-commit, pre-merge-commit or update"),
     typed_as: str | None = option("how our tasks are typed here, for what is shown", metavar="TEXT"),
     arguments: list[str] = rest("what git hands to the hook"),
 ) -> Answer:

@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING
 from ci_tasks.core.errors import RefusedError, UsageError
 from ci_tasks.core.git.origin import RawObject, RemoteRef
 from ci_tasks.core.signing import AllowedSigners, SigningFormat
-from ci_tasks.hook import advice, configuration
+from ci_tasks.hook import advice, configuration, records
 from ci_tasks.hook.place import here
-from ci_tasks.tag import annotation, authenticity, tag_object, transition
+from ci_tasks.tag import annotation, authenticity, form, tag_object, transition
 from ci_tasks.tag.clock import utc_now
-from ci_tasks.tag.grammar import EnvironmentTag, Grammar, StateTag, VersionTag, parse_version, ref_of
-from ci_tasks.tag.names import DeploymentKind
+from ci_tasks.tag.grammar import EnvironmentTag, Grammar, StateTag, ref_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable
 
     from ci_tasks.core.git.objects import ObjectDatabase
     from ci_tasks.core.signing import Signature
@@ -25,11 +24,12 @@ if TYPE_CHECKING:
     from ci_tasks.hook.place import Place
     from ci_tasks.tag.grammar import Tag
     from ci_tasks.tag.ledger import Ledger
-    from ci_tasks.tag.model import Override
 
 _TAGS = "refs/tags/"
 _ID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-_LARGEST = 1 << 22  # bytes; a ledger is at most 1 MiB
+_LARGEST = 5 << 18  # bytes; a ledger is at most 1 MiB
+_SHOWN = 20
+"""Faults that a refusal names at most."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,8 +49,10 @@ def check(ref: str, *, old: str, new: str) -> int:
     if not ref.startswith(_TAGS) or old == new:
         return 0
     rules = configuration.read(place.git_dir)
-    tag = Grammar(rules.environments).read(ref.removeprefix(_TAGS))
+    grammar = Grammar(rules.environments)
+    tag = grammar.read(ref.removeprefix(_TAGS))
     if tag is None:
+        _check_foreign(grammar, ref.removeprefix(_TAGS), is_new=_known(new) is not None)
         return 0
     move = Move(tag=tag, old=_known(old), new=_known(new))
     if isinstance(tag, EnvironmentTag):
@@ -64,6 +66,15 @@ def _known(object_id: str) -> str | None:
     return object_id if object_id.strip("0") else None
 
 
+def _check_foreign(grammar: Grammar, name: str, *, is_new: bool) -> None:
+    """A foreign tag may not take the place of one of ours: git keeps no tag beside a folder of its name."""
+    parts = name.split("/")
+    above = (grammar.read("/".join(parts[:length])) for length in range(1, len(parts)))
+    tag = next((each for each in above if each is not None), None)
+    if is_new and tag is not None:
+        raise _refused(name, f"git could never keep {tag} beside it", lines=())
+
+
 def _check_immutable(place: Place, rules: ServerRules, move: Move) -> None:
     """A version or a state: it comes to be once, as an annotated tag of its own name."""
     tag, new = move.tag, move.new
@@ -71,13 +82,14 @@ def _check_immutable(place: Place, rules: ServerRules, move: Move) -> None:
         raise _by_hand(move)
     obj, content = _sound_tag(place.database, move, new, lines=advice.for_new(tag))
     if isinstance(tag, StateTag):
-        version = _peeled(place.database, ref_of(tag.version_tag))
+        name = ref_of(tag.version_tag)
+        version = records.commits(place.database, [name]).get(name)
         if version != content.target:
             where = f"stands on {version[:12]}" if version else "does not exist"
             raise _refused(
                 tag, f"its version {tag.version_tag} {where}", lines=advice.for_new(tag.version_tag)
             )
-    _check_signature(place, rules, move, obj)
+    _check_signature(place, rules, move, obj, content)
 
 
 def _check_environment(place: Place, rules: ServerRules, move: Move) -> None:
@@ -95,47 +107,17 @@ def _check_environment(place: Place, rules: ServerRules, move: Move) -> None:
     faults = transition.faults(
         before, after, old_id=move.old, old_target=target, new_target=content.target, now=utc_now()
     )
-    faults += _version_faults(place.database, tag, before, after)
+    faults += form.form_faults(content.message, after)
+    faults = faults or list(records.version_faults(place.database, tag, before, after))
     if faults:
         raise _refused(tag, *faults, lines=lines)
-    signature = _check_signature(place, rules, move, obj)
-    if signature is not None:
-        _check_overrides(tag, rules, signature, _new_overrides(before, after))
-
-
-def _check_overrides(
-    tag: Tag, rules: ServerRules, signature: Signature, overrides: Sequence[Override]
-) -> None:
-    """An override is an admin's, and says whose it is."""
-    by = signature.signer or signature.key or "nobody"
-    if overrides and not signature.is_of(rules.admins):
-        reason = f"it overrides a rule, which takes the signature of an admin; {by} is none"
-        raise _refused(tag, reason, lines=())
-    for override in overrides:
-        if override.signer != signature.signer:
-            raise _refused(tag, f"its override says that {override.signer} signed it, but {by} did", lines=())
-
-
-def _version_faults(
-    database: ObjectDatabase, tag: EnvironmentTag, before: Ledger | None, after: Ledger
-) -> Iterator[str]:
-    """Records of a version that is not on this server, or on another commit: so the target is one of ours."""
-    known = {
-        (record.deployment_id, record.version, record.commit_sha)
-        for record in ((*before.open, *before.closed) if before else ())
-    }
-    fresh = {
-        (record.version, record.commit_sha)
-        for record in (*after.open, *after.closed)
-        if (record.deployment_id, record.version, record.commit_sha) not in known
-        and record.kind is not DeploymentKind.REVIEW  # it brings nothing there
-    }
-    for name, commit in sorted(fresh):
-        version = VersionTag(subproject=tag.subproject, version=parse_version(name))
-        stands_on = _peeled(database, ref_of(version))
-        if stands_on != commit:
-            where = f"stands on {stands_on[:12]}" if stands_on else "does not exist here"
-            yield f"it records {version} on {commit[:12]}, but that tag {where}"
+    signature = _check_signature(place, rules, move, obj, content)
+    faults = [
+        *records.override_faults(signature, rules.admins, before, after),
+        *records.review_faults(signature, before, after),
+    ]
+    if faults:
+        raise _refused(tag, *faults, lines=())
 
 
 def _sound_tag(
@@ -189,14 +171,13 @@ def _object(database: ObjectDatabase, object_id: str) -> RawObject | None:
     return found
 
 
-def _peeled(database: ObjectDatabase, name: str) -> str | None:
-    """The commit that a ref of the server leads to."""
-    answer = database.git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
-    return answer.stdout.decode().strip() or None
+def _check_signature(
+    place: Place, rules: ServerRules, move: Move, obj: RawObject, content: tag_object.TagObject
+) -> Signature | None:
+    """The signature, where the server asks for one: RefusedError unless an allowed signer made it just now.
 
-
-def _check_signature(place: Place, rules: ServerRules, move: Move, obj: RawObject) -> Signature | None:
-    """The signature, where the server asks for one: RefusedError unless an allowed signer made it."""
+    Whether a key had expired is asked for the tag's own date, which whoever signs chooses.
+    """
     if rules.sign is SigningFormat.NONE:
         return None
     from ci_tasks.core.git.verification import verify  # noqa: PLC0415 - most servers ask for none
@@ -208,16 +189,9 @@ def _check_signature(place: Place, rules: ServerRules, move: Move, obj: RawObjec
             f"it needs the signature of an allowed signer; this one is: {signature.status.value}",
             lines=["to sign tags: set `sign` in ci_tasks.yaml, and user.signingKey in git's configuration"],
         )
+    if content.tagged_at is None or abs(content.tagged_at - utc_now()) > transition.CLOCKS:
+        raise _refused(move.tag, "its date is not today's, so its signature proves little", lines=())
     return signature
-
-
-def _new_overrides(before: Ledger | None, after: Ledger) -> tuple[Override, ...]:
-    known = {record.deployment_id for record in (*before.open, *before.closed)} if before else set()
-    return tuple(
-        record.override
-        for record in (*after.open, *after.closed)
-        if record.override is not None and record.deployment_id not in known
-    )
 
 
 def _by_hand(move: Move) -> RefusedError:
@@ -225,10 +199,13 @@ def _by_hand(move: Move) -> RefusedError:
     return _refused(move.tag, f"this push {reason}", lines=lines)
 
 
-def _refused(tag: Tag, *reasons: str, lines: Iterable[str]) -> RefusedError:
+def _refused(tag: Tag | str, *reasons: str, lines: Iterable[str]) -> RefusedError:
     """What is refused, the rules that it breaks, and the lines to type instead."""
+    shown = [f"{reason}." for reason in reasons[:_SHOWN]]
+    if len(reasons) > _SHOWN:
+        shown.append(f"And {len(reasons) - _SHOWN} more.")
     return RefusedError(
         f"{tag} is refused by this server's rules.",
-        details=[*(f"{reason}." for reason in reasons), *lines],
+        details=[*shown, *lines],
         unchanged="The tag was not changed.",
     )

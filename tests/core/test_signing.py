@@ -19,6 +19,7 @@ from ci_tasks.core.git import process as git_process
 from ci_tasks.core.git import signer as git_signing
 from ci_tasks.core.git.push import PushResult, RefUpdate
 from ci_tasks.core.git.repository import Repository
+from ci_tasks.core.git.revocation import check_revoked
 from ci_tasks.core.signing import AllowedSigners, SignatureStatus, SigningFormat, is_signed, take_apart
 from tests.core.places import TAG, picture, tag_content
 from tests.repositories import build_monorepo, git, write
@@ -306,6 +307,23 @@ class TestTheSignerFails:
         assert "gpg did not sign the tag with the key nobody@example.invalid." in error.what
         assert error.next_step == "echo test | gpg --clearsign --local-user nobody@example.invalid"
 
+    @pytest.mark.parametrize(
+        ("form", "line"),
+        [
+            (SigningFormat.NONE, "git config gpg.format ssh"),
+            (SigningFormat.GPG, "git config user.signingKey KEY"),
+        ],
+    )
+    def test_an_ssh_key_is_no_key_for_gpg(
+        self, place: Place, keys: Keys, form: SigningFormat, line: str
+    ) -> None:
+        git("config", "user.signingKey", str(keys.ssh("alice").with_suffix(".pub")), cwd=place.clone)
+        with pytest.raises(UnavailableError) as caught:
+            place.origin(form).write_tag(tag_content(place.head), sign=True)
+        error = caught.value
+        assert error.what.endswith("alice.pub, which is an ssh key.")
+        assert (error.next_step or "").startswith(line)
+
     def test_gpg_can_ask_nobody_for_the_passphrase(
         self, place: Place, keys: Keys, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -405,8 +423,24 @@ class TestVerification:
         found = place.verdict(keys.tag(place.clone, "api/production", "alice", form))
         assert found.status is GOOD
         assert found.is_good
-        assert found.signer == "alice@example.invalid"
+        assert found.signer == keys.signer("alice", form)
         assert found.key == keys.fingerprint("alice", form)
+
+    def test_f53_nobody_is_known_by_the_names_in_a_gpg_key(self, place: Place, tmp_path: Path) -> None:
+        """Each owner of an allowed key may write the address of an admin into it."""
+        keys = Keys(tmp_path)
+        for name in ("alice", "bob"):
+            keys.make(name)
+        alice, bob = (keys.fingerprint(name, "gpg") for name in ("alice", "bob"))
+        for way in ("add", "set-primary"):
+            keys.gpg(f"--quick-{way}-uid", bob, "Bob <alice@example.invalid>")
+        write(place.clone / f"{SIGNERS}.asc", keys.gpg("--armor", "--export", alice, bob))
+        content = keys.tag(place.clone, "api/production", "bob", "gpg")
+        found = place.verdict(content)
+        assert (found.status, found.signer) == (GOOD, bob)
+        assert not found.is_of(["alice@example.invalid", "Bob <alice@example.invalid>", alice])
+        assert found.is_of([bob.lower()])
+        keys.end_agent()
 
     def test_f53_unsigned(self, place: Place, keys: Keys) -> None:
         keys.allow(place.clone, "alice", form="ssh")
@@ -447,7 +481,7 @@ class TestVerification:
         content = keys.tag(place.clone, "api/production", "expired", "gpg", settings=old)
         found = place.verdict(content)
         assert found.status is SignatureStatus.EXPIRED
-        assert (found.signer, found.key) == ("expired@example.invalid", keys.fingerprint("expired", "gpg"))
+        assert found.signer == found.key == keys.fingerprint("expired", "gpg")
 
     @pytest.mark.parametrize("listed", ["keys", "krl"])
     def test_f53_revoked_ssh(self, place: Place, keys: Keys, listed: str) -> None:
@@ -471,7 +505,7 @@ class TestVerification:
         keys.revoke("carol")
         keys.allow(place.clone, "carol", form="gpg")
         found = place.verdict(content)
-        assert (found.status, found.signer) == (SignatureStatus.REVOKED, "carol@example.invalid")
+        assert (found.status, found.signer) == (SignatureStatus.REVOKED, keys.fingerprint("carol", "gpg"))
         keys.end_agent()
 
     @pytest.mark.parametrize("way", ["certificate", "key"])
@@ -687,7 +721,7 @@ class TestOwnSignature:
         keys.allow(place.clone, "alice", form=form)
         before = picture(place.clone)
         found = place.origin(SigningFormat(form)).own_signature(place.allowed())
-        assert (found.status, found.signer) == (GOOD, "alice@example.invalid")
+        assert (found.status, found.signer) == (GOOD, keys.signer("alice", form))
         assert found.key == keys.fingerprint("alice", form)
         assert picture(place.clone) == before
         keys.configure(place.clone, "stranger", form)
@@ -721,3 +755,36 @@ class TestAllowedSigners:
         (tmp_path / f"{SIGNERS}{ending}").symlink_to("/etc/hostname")
         with pytest.raises(UsageError, match="is a symbolic link"):
             AllowedSigners.read(tmp_path, SIGNERS)
+
+
+class TestTheRevokedKeys:
+    """The file of revoked keys, which ssh-keygen reads whole or not at all."""
+
+    def check(self, text: bytes) -> None:
+        check_revoked(AllowedSigners(path="signers", files={"signers.revoked": text}))
+
+    def test_what_ssh_keygen_reads(self, keys: Keys) -> None:
+        self.check(b"")
+        self.check(b"SSHKRL\n\0binary")
+        self.check(f"# lost\n\n  {keys.public('alice')}\r\n{keys.public('bob')}".encode())
+
+    @pytest.mark.parametrize("change", ["", "ssh-rsa", "half", "word"])
+    def test_a_line_that_is_no_key_is_named(self, keys: Keys, change: str) -> None:
+        kind, key, name = keys.public("bob").split()
+        line = {
+            "": "lost",
+            "ssh-rsa": f"ssh-rsa {key} {name}",
+            "half": f"{kind} {key[: len(key) // 2]} {name}",
+            "word": f"bob@example.invalid {kind} {key}",
+        }[change]
+        with pytest.raises(UsageError, match=r"signers\.revoked, line 2, is no public key") as caught:
+            self.check(f"{keys.public('alice')}\n{line}\n".encode())
+        assert caught.value.next_step == "sed -n 2p signers.revoked"
+
+    def test_such_a_file_is_told_and_revokes_nobody(self, place: Place, keys: Keys) -> None:
+        keys.allow(place.clone, "alice", form="ssh")
+        content = keys.tag(place.clone, TAG.removeprefix("refs/tags/"), "alice", "ssh")
+        assert place.verdict(content).is_good
+        write(place.clone / f"{SIGNERS}.revoked", "not a key\n")
+        with pytest.raises(UsageError, match=r"revoked, line 1, is no public key"):
+            place.verdict(content)

@@ -24,10 +24,11 @@ needs_framework = pytest.mark.skipif(FRAMEWORK is None, reason="pre-commit is no
 
 
 def test_what_is_offered() -> None:
-    assert [hook["id"] for hook in OFFERED] == [f"ci-tasks-{name.value}" for name in CLIENT]
-    for hook, name in zip(OFFERED, CLIENT, strict=True):
-        assert hook["entry"] == f"ci-tasks hook.run {name.value} --"
-        assert (hook["language"], hook["stages"]) == ("python", [name.value])
+    assert [stage for hook in OFFERED for stage in hook["stages"]] == [name.value for name in CLIENT]
+    for hook in OFFERED:
+        first = hook["stages"][0]
+        assert (hook["id"], hook["entry"]) == (f"ci-tasks-{first}", f"ci-tasks hook.run {first} --")
+        assert hook["language"] == "python"
 
 
 @pytest.fixture
@@ -61,6 +62,12 @@ def test_commits(framed: Hooked) -> None:
     said = done.stderr + done.stdout
     assert (done.returncode, "hunter2" in said) == (1, False)
     assert "environments/secrets.enc.yaml: it is plaintext" in said
+    framed.repository.git("checkout", "--quiet", "-b", "side")
+    framed.repository.git("commit", "--quiet", "--no-verify", "--message", "feat: bad")
+    framed.repository.git("checkout", "--quiet", "main")
+    done = framed.git("merge", "--no-ff", "--no-edit", "side")
+    said = done.stderr + done.stdout
+    assert (done.returncode, "environments/secrets.enc.yaml: it is plaintext" in said) == (1, True)
 
 
 @needs_framework

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import stat
 import subprocess
 from typing import TYPE_CHECKING
@@ -56,7 +57,8 @@ def other(monorepo: Monorepo, path: Path) -> Path:
 def test_the_hooks_are_installed_and_taken_away(hooked: Hooked) -> None:
     before = state(hooked.folder)
     said = hooked.install()
-    assert [line.split("  ")[0].strip() for line in said.splitlines()[1:4]] == NAMES
+    assert said.split("\n", 1)[0].split() == ["Hook", "Status"]
+    assert [line.split("  ")[0].strip() for line in said.splitlines()[1:5]] == NAMES
     for name in NAMES:
         assert os.access(hooked.folder / name, os.X_OK)
         first, second = (hooked.folder / name).read_bytes().splitlines()[:2]
@@ -176,6 +178,84 @@ def test_a_hook_that_looks_at_its_own_name_still_sees_it(hooked: Hooked, shebang
     assert not (hooked.folder / "commit-msg").exists()
 
 
+PYTHON = """\
+#!/usr/bin/env python3
+import os, sys
+sys.exit(os.path.basename(sys.argv[0]) != "commit-msg")
+"""
+
+
+@pytest.mark.parametrize("is_binary", [False, True], ids=["script", "binary"])
+def test_another_program_is_started_under_its_own_name(hooked: Hooked, *, is_binary: bool) -> None:
+    hook = hooked.folder / "commit-msg"
+    if is_binary:  # one program for many names, as Go's and busybox are
+        shutil.copy(shutil.which("true") or "", hook)
+    else:
+        write(hook, PYTHON, executable=True)
+    before = state(hooked.folder)
+    install(hooked.clone)
+    assert install(hooked.clone) == [HookChange.UNCHANGED] * 4
+    assert hooked.git("commit", "--allow-empty", "--message", "feat: a thing").returncode == 0
+    link = hooked.folder / "before-ci-tasks/commit-msg"
+    assert link.read_bytes() == (hooked.folder / "commit-msg.before-ci-tasks").read_bytes()
+    link.unlink()
+    assert hooked.git("commit", "--allow-empty", "--message", "feat: a thing").returncode == 1
+    assert install(hooked.clone)[1] is HookChange.UPDATED
+    assert hooked.git("commit", "--allow-empty", "--message", "feat: a thing").returncode == 0
+    install(hooked.clone, uninstall=True)
+    assert state(hooked.folder) == before
+
+
+FOLLOWING = """\
+#!/bin/sh
+exec "$(dirname "$(readlink -f "$0")")/real" "$@"
+"""
+BESIDE = """\
+#!/bin/sh
+exec "$(dirname "$0")/../../tools/real" "$@"
+"""
+
+
+@pytest.mark.parametrize("text", [FOLLOWING, BESIDE], ids=["follows its link", "looks beside it"])
+def test_a_linked_hook_finds_what_belongs_to_it(hooked: Hooked, text: str) -> None:
+    write(hooked.clone / "tools/hook", text, executable=True)
+    write(hooked.clone / "tools/real", '#!/bin/sh\ngrep -q feat "$1" || exit 7\n', executable=True)
+    for name in ("commit-msg", "pre-push"):
+        (hooked.folder / name).symlink_to("../../tools/hook")
+    before = state(hooked.folder)
+    install(hooked.clone)
+    assert hooked.git("commit", "--allow-empty", "--message", "feat: a thing").returncode == 0
+    done = hooked.git("commit", "--allow-empty", "--message", "fix: a thing")
+    assert (done.returncode, done.stderr) == (1, "")
+    install(hooked.clone, uninstall=True)
+    assert state(hooked.folder) == before
+
+
+def test_what_a_killed_installation_left_is_swept(monorepo: Monorepo) -> None:
+    hooks = monorepo.clone / ".git/hooks"
+    write(hooks / ".pre-push.mine", "x")
+    before = state(hooks)
+    for uninstall in (False, True):
+        for name in ("pre-push", "commit-msg.before-ci-tasks", "pre-merge-commit.legacy"):
+            write(hooks / f".{name}.0123456789abcdef", "half")
+        write(hooks / "before-ci-tasks/.pre-push.0123456789abcdef", "half")
+        install(monorepo.clone, uninstall=uninstall)
+        assert not list(hooks.rglob(".*.0123456789abcdef"))
+    (hooks / "before-ci-tasks").rmdir()
+    assert state(hooks) == before
+
+
+@pytest.mark.parametrize("folder", [".git/hooks", "tools/git/hooks"])
+def test_a_folder_that_we_made_goes_away_again(monorepo: Monorepo, folder: str) -> None:
+    shutil.rmtree(monorepo.clone / ".git/hooks")
+    monorepo.git("config", "core.hooksPath", folder)
+    before = {path for path in monorepo.clone.rglob("*") if "hooks" in str(path) or "tools" in str(path)}
+    install(monorepo.clone)
+    install(monorepo.clone, uninstall=True)
+    after = {path for path in monorepo.clone.rglob("*") if "hooks" in str(path) or "tools" in str(path)}
+    assert after == before
+
+
 def test_ours_never_calls_itself(hooked: Hooked) -> None:
     """Somebody shares our script by a link, and then installs it."""
     install(hooked.clone)
@@ -239,7 +319,7 @@ def test_hooks_that_are_switched_off_are_refused(monorepo: Monorepo) -> None:
 
 def test_a_folder_that_is_missing_is_made(monorepo: Monorepo) -> None:
     monorepo.git("config", "core.hooksPath", "tools/hooks")
-    assert install(monorepo.clone) == [HookChange.INSTALLED] * 3
+    assert install(monorepo.clone) == [HookChange.INSTALLED] * 4
     assert sorted(path.name for path in (monorepo.clone / "tools/hooks").iterdir()) == sorted(NAMES)
 
 
@@ -354,7 +434,7 @@ def test_an_older_form_of_ours_is_brought_up_to_date(monorepo: Monorepo) -> None
     install(monorepo.clone)
     now = state(hooks)
     (hooks / "pre-push").write_bytes(b"#!/bin/sh\n# ci-tasks hook: pre-push\nexit 1\n")
-    assert install(monorepo.clone) == [HookChange.UPDATED, HookChange.UNCHANGED, HookChange.UNCHANGED]
+    assert install(monorepo.clone) == [HookChange.UPDATED, *[HookChange.UNCHANGED] * 3]
     assert state(hooks) == now
 
 

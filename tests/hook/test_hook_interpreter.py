@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,6 @@ import ci_tasks
 from ci_tasks.__main__ import _search_path  # what keeps the folder that git stands in out
 from ci_tasks.core.checkout import Checkout
 from ci_tasks.hook.install import install_here, install_server
-from tests.conftest import ROOT
 from tests.repositories import git, write
 
 if TYPE_CHECKING:
@@ -97,6 +97,26 @@ def test_f34_the_folder_that_git_stands_in_is_not_searched_for_modules(
     assert not mark.exists()
 
 
+@pytest.mark.parametrize("module", ["msgspec", "json", "sitecustomize", "usercustomize"])
+def test_f34_no_variable_says_which_modules_are_loaded(hooked: Hooked, tmp_path: Path, module: str) -> None:
+    """Whoever pushes has an environment too: a module that ends Python with 0 would be a yes."""
+    checkout = Checkout.open(hooked.clone)
+    install_here(checkout, uninstall=False)
+    install_server(checkout, str(hooked.repository.remote), uninstall=False)
+    write(tmp_path / f"modules/{module}.py", "import os\nos._exit(0)\n")
+    base = tmp_path / "base"
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    write(base / f"lib/{version}/site-packages/{module}.py", "import os\nos._exit(0)\n")
+    hostile = {"PYTHONPATH": str(tmp_path / "modules"), "PYTHONUSERBASE": str(base), "PYTHONHOME": str(base)}
+    for options in ((), ("--no-verify",)):  # ours in the clone, and that of the server
+        done = hooked.git("push", *options, "origin", "main:refs/tags/staging", env=hostile)
+        assert done.returncode == 1, done.stderr
+        assert "staging" in done.stderr
+        assert "does not work" not in done.stderr
+    assert hooked.git("commit", "--allow-empty", "--message", "whatever", env=hostile).returncode == 1
+    assert hooked.git("commit", "--allow-empty", "--message", "feat: it", env=hostile).returncode == 0
+
+
 def test_where_modules_are_looked_for() -> None:
     package = Path(ci_tasks.__file__).parent
     above = str(package.parent)
@@ -121,8 +141,17 @@ def test_a_path_that_a_shell_would_read(hooked: Hooked, tmp_path: Path) -> None:
     """An interpreter below a folder with blanks, quotes and dollars."""
     folder = tmp_path / 'it\'s $HOME `id` "x"'
     folder.mkdir()
-    python = folder / "python"
+    python = folder / "bin/python"
+    python.parent.mkdir()
     python.symlink_to(sys.executable)
+    # A virtual environment with the packages of this one, but for ours: that is found by the program's path.
+    write(folder / "pyvenv.cfg", f"home = {Path(sys.base_exec_prefix) / 'bin'}\n")
+    packages = Path(sysconfig.get_path("purelib"))
+    for path in packages.iterdir():
+        if "ci_tasks" not in path.name and path.suffix != ".pth":
+            there = folder / packages.relative_to(sys.prefix) / path.name
+            there.parent.mkdir(parents=True, exist_ok=True)
+            there.symlink_to(path)
     environment = {"PYTHONPATH": str(Path(ci_tasks.__file__).parent.parent)}
     code = (
         f"import sys; sys.executable = {str(python)!r}; from pathlib import Path;"
@@ -133,8 +162,6 @@ def test_a_path_that_a_shell_would_read(hooked: Hooked, tmp_path: Path) -> None:
         [sys.executable, "-c", code], cwd=hooked.clone, env={**os.environ, **environment}, check=False
     )
     assert started.returncode == 0
-    # The link is no virtual environment: other packages come from where they are, ours from its own path.
-    packages = ":".join(path for path in sys.path if path and Path(path) != ROOT)
-    done = hooked.git("commit", "--allow-empty", "--message", "whatever", env={"PYTHONPATH": packages})
+    done = hooked.git("commit", "--allow-empty", "--message", "whatever")
     assert (done.returncode, "Conventional Commits" in done.stderr) == (1, True)
     assert git("status", "--porcelain", cwd=hooked.clone) == ""

@@ -105,6 +105,54 @@ def test_what_is_not_encrypted(data: str | bytes, name: str, reason: str) -> Non
     assert reason in str(fault)
 
 
+C = MAC.replace("type:str", "type:comment")
+UNDER = f"sops: {{mac: '{MAC}'}}\n"
+ONLY = f"sops: {{mac: '{MAC}', encrypted_regex: ^data$}}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (f"a: {MAC}\n# pw\n{UNDER}", 2),
+        (f"a: {MAC} # pw\n{UNDER}", 1),
+        (f"a: {MAC} # pw #{C}\n{UNDER}", 1),
+        (f"#{C}x\na: {MAC}\n{UNDER}", 1),
+        (f"a: {MAC}\n{UNDER}# pw\n", 3),
+        (f"a: {MAC}\nsops:\n  # pw\n  mac: {MAC}\n", 3),
+        (f"l:\n  - {MAC}\n  # pw\n  - {MAC}\n{UNDER}", 3),
+        (f"l:\n  - a: {MAC}\n    # pw\n{UNDER}", 3),
+        (f"x_unencrypted:\n  b: 1\n# pw\na: {MAC}\n{UNDER}", 3),
+        (f"a: ''#pw\n{UNDER}", 1),
+        (f"data:\n  # pw\n  b: {MAC}\n{ONLY}", 2),
+        (f"x: 1\ndata:\n  b: {MAC}\n  # pw\n{ONLY}", 4),
+        (f"data:\n  b: {MAC} # pw\n{ONLY}", 2),
+        (f"#{C}\n#\na: {MAC} #{C}\nb:\n  #{C}\n  c: {MAC}\n{UNDER}", None),
+        (f"x_unencrypted:\n  # fine\n  b: 'x # y'\n  c: |\n    # z\n  \"d # e\": 1#2\n{UNDER}", None),
+        (f"# fine\nx: 1 # fine\ndata:\n  b: {MAC}\n# fine\n{ONLY}", None),
+        (f"x_unencrypted:\n  - b: 1\n    # fine\n{UNDER}", None),
+    ],
+)
+def test_comments_are_encrypted_too(text: str, line: int | None) -> None:
+    wanted = line and f"the comment in line {line} is plaintext"
+    assert sops.fault_of(text.encode(), "a.enc.yaml") == wanted
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "reason"),
+    [
+        (f"#PASSWORD=hunter2\nsops_mac={MAC}\n", "a.enc.env", "the comment in line 1 is plaintext"),
+        (f"A={MAC}\n# x {C}\nsops_mac={MAC}\n", "a.enc.env", "the comment in line 2 is plaintext"),
+        (f"sops_password=hunter2\nsops_mac={MAC}\n", "a.enc.env", "has 'password', which SOPS does not"),
+        (f"sops: {{mac: '{MAC}', password: hunter2}}\n", "a.enc.yaml", "has 'password', which SOPS does not"),
+        (f'{{"sops": {{"mac": "{MAC}", "age__x": [], "x": 1}}}}', "a.enc", "has 'x', which SOPS does not"),
+    ],
+)
+def test_nothing_hides_beside_the_values(text: str, name: str, reason: str) -> None:
+    fault = str(sops.fault_of(text.encode(), name))
+    assert reason in fault
+    assert "hunter2" not in fault
+
+
 def test_values_that_comments_decide_about_are_left_to_sops() -> None:
     text = f"a: 1\nsops: {{mac: '{MAC}', unencrypted_comment_regex: public}}\n"
     assert sops.fault_of(text.encode(), "a.enc.yaml") is None
@@ -282,6 +330,11 @@ def test_real_commits_never_show_the_content(hooked: Hooked) -> None:
     assert TOKEN not in done.stdout + done.stderr
     assert "environments/secrets.enc.yaml: it is plaintext" in done.stderr
     assert "key.txt: an age secret key" in done.stderr
+    line = "git restore --staged -- environments/secrets.enc.yaml key.txt"
+    assert f"next: {line}\n" in done.stderr
+    hooked.repository.git(*line.split()[1:])
+    assert "key.txt" not in hooked.repository.git("diff", "--cached", "--name-only")
+    hooked.repository.git("add", "--all")
     assert hooked.git("commit", "--no-verify", "--message", "feat: a thing").returncode == 0
     assert hooked.git("commit", "--allow-empty", "--message", "feat: more").returncode == 0
 
@@ -323,8 +376,8 @@ class TestF126:
         clone.repository.git("checkout", "--quiet", "main")
         done = clone.git("merge", "--no-ff", "--no-edit", "side")
         # git asks pre-merge-commit for a merge that it finishes itself, and pre-commit for one that you do.
-        assert done.returncode == 0
-        clone.repository.git("reset", "--quiet", "--hard", "HEAD~1")
+        assert (done.returncode, self.PATH in done.stderr) == (1, True)
+        clone.repository.git("merge", "--abort")
         clone.repository.git("merge", "--no-commit", "--no-ff", "side")
         done = clone.git("commit", "--no-edit")
         assert (done.returncode, self.PATH in done.stderr) == (1, True)
@@ -364,3 +417,20 @@ class TestF126:
         clone.repository.git("read-tree", "HEAD")
         assert pre_commit.check() == 0
         assert not mark.exists()
+
+
+@pytest.mark.parametrize("inside", ["environments/", ""])
+def test_before_the_first_commit_the_line_is_another(
+    staged: Staged, monkeypatch: pytest.MonkeyPatch, inside: str
+) -> None:
+    staged.hooked.repository.git("switch", "--quiet", "--orphan", "anew")
+    try:
+        staged.add("environments/a b.enc", "hunter2")
+        monkeypatch.setenv("GIT_PREFIX", inside)
+        with pytest.raises(RefusedError) as refused:
+            pre_commit.check()
+        name = "a b.enc" if inside else "environments/a b.enc"
+        assert refused.value.next_step == f"git rm --cached -- '{name}'"
+    finally:
+        staged.hooked.repository.git("reset", "--quiet", "--hard")
+        staged.hooked.repository.git("switch", "--quiet", "--force", "main")

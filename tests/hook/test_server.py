@@ -6,6 +6,7 @@ import json
 import os
 import re
 import subprocess
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from secrets import token_hex
@@ -17,6 +18,8 @@ from ci_tasks.core.checkout import Checkout
 from ci_tasks.core.errors import RefusedError, UsageError
 from ci_tasks.hook import configuration, update
 from ci_tasks.hook.install import install_server
+from ci_tasks.tag import annotation
+from ci_tasks.tag.annotation import UnreadableLedgerError
 from tests.deploy.conftest import Ledger, Site, make_site
 from tests.deploy.running import GATED, Stage
 from tests.repositories import git, write
@@ -322,8 +325,12 @@ class Forge:
             json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
             for document in (ledger.header, *ledger.records)
         ]
-        text = git("cat-file", "tag", self.ref, cwd=self.site.remote)
-        return "\n".join([text.partition("\n---\n")[0], "---", *documents, ""])
+        head = git("cat-file", "tag", self.ref, cwd=self.site.remote).partition("\n\n")[0]
+        ledger_text = "\n".join(["---", *documents, ""])
+        with suppress(UnreadableLedgerError):
+            found = annotation.read(f"\n{ledger_text}", name="api/staging")
+            ledger_text = "\n".join([*annotation.prose(found), ledger_text])
+        return f"{head}\n\n{ledger_text}"
 
     def push(self, content: str, *, old: str | None = None) -> None:
         """What the hook says of this object in the tag's place."""
@@ -590,7 +597,7 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keys]:
 def signing(site: Site, keys: Keys, form: str) -> None:
     """Let alice and bob sign, and alice override."""
     settings = (site.clone / "ci_tasks.yaml").read_text(encoding="utf-8")
-    admin = "alice@example.invalid" if form == "ssh" else keys.fingerprint("alice", "gpg")
+    admin = keys.signer("alice", form)
     write(site.clone / "ci_tasks.yaml", f"{settings}sign: {form}\nadmins: [{admin}]\n")
     keys.allow(site.clone, "alice", "bob", form=form)
     site.commit("Signers")
@@ -631,17 +638,17 @@ def test_an_override_takes_an_admin(
     keys.configure(site.clone, "bob", form)
     line = ("deploy", *STAGING, "--region", "us-east", "--version", "v1.0.0")
     site.ok("tag.state", "--version", "v1.0.0", "--state", "unstable", *API)
-    write(site.clone / "ci_tasks.yaml", admins_are(site, "bob@example.invalid"))
+    bob = keys.signer("bob", form)
+    write(site.clone / "ci_tasks.yaml", admins_are(site, bob))
     site.commit("bob makes himself an admin")
     done = site.run(*line, "--override", "I may")
     assert done.returncode == 3, done.stderr
-    assert (
-        "it overrides a rule, which takes the signature of an admin; bob@example.invalid is none"
-        in " ".join(done.stderr.split())
+    assert f"it overrides a rule, which takes the signature of an admin; {bob} is none" in " ".join(
+        done.stderr.split()
     )
     assert "refs/tags/api/staging" not in site.repository.remote_refs()
     keys.configure(site.clone, "alice", form)
-    write(site.clone / "ci_tasks.yaml", admins_are(site, "alice@example.invalid"))
+    write(site.clone / "ci_tasks.yaml", admins_are(site, keys.signer("alice", form)))
     site.commit("as it was")
     site.ok(*line, "--override", "I may")
     keys.configure(site.clone, "bob", form)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from ci_tasks.core.errors import UnavailableError, UsageError
 from ci_tasks.core.git.failures import spoken
 from ci_tasks.core.git.process import SSH_SIGNATURES, require_version
+from ci_tasks.core.git.revocation import check_revoked
 from ci_tasks.core.signing import (
     Signature,
     SignatureStatus,
@@ -66,7 +67,7 @@ def verify(database: ObjectDatabase, tag: RawObject, allowed: AllowedSigners) ->
     """What the signature of a tag object is worth. Anything but a tag object is unsigned.
 
     Raises UnavailableError where git, ssh-keygen or gpg is missing or too old, UsageError where the allowed
-    GPG keys can't be read.
+    GPG keys or the revoked ssh keys can't be read.
     """
     if tag.kind != "tag" or not is_signed(tag.data):
         return Signature(status=SignatureStatus.UNSIGNED)
@@ -91,6 +92,7 @@ def _verify_ssh(
     key = _fingerprint(armored)
     if key is None:
         return Signature(status=SignatureStatus.BAD)
+    check_revoked(allowed)
     for name, data in (("allowed", allowed.ssh), ("revoked", allowed.revoked), ("nothing", b"")):
         (folder / name).write_bytes(data)
     answer = _ask(database, object_id, folder, _ssh_settings(folder, "revoked"))
@@ -186,17 +188,12 @@ def _read_status(answer: GitAnswer) -> Signature:
         return Signature(
             status=SignatureStatus.UNKNOWN_SIGNER if is_unknown else status, key=verdict[-1] or None
         )
-    if status is SignatureStatus.GOOD and answer.status != 0:
-        return Signature(status=SignatureStatus.BAD)
     valid = [fact for fact in facts if fact[0] == "VALIDSIG"]
+    if status is SignatureStatus.GOOD and (answer.status != 0 or not valid):
+        return Signature(status=SignatureStatus.BAD)
     key = valid[0][-1] if valid else verdict[1]  # the main key's fingerprint, not that of a subkey
-    return Signature(status=status, signer=_mail(" ".join(verdict[2:])), key=key)
-
-
-def _mail(user_id: str) -> str | None:
-    """The mail address in a key's user id, else all of it."""
-    found = re.search(r"<([^<>]+)>\s*$", user_id)
-    return found[1] if found else user_id or None
+    # The names in a key are what its owner wrote there, those of others too: nobody is known by them.
+    return Signature(status=status, signer=key, key=key)
 
 
 def _ask(
