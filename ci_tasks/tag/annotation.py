@@ -45,7 +45,7 @@ class NewerLedgerError(UnreadableLedgerError):
 def write(ledger: ledgers.Ledger) -> tuple[str, bool]:
     """The annotation's text, and whether old records had to be shrunk (256 KiB) or dropped (1 MiB) to fit.
 
-    Raises RefusedError where open records and what a rollback needs are more than 1 MiB by themselves.
+    Raises RefusedError where what is never dropped is more than 1 MiB by itself.
     """
     fitting = fit(ledger)
     text = _text(fitting)
@@ -55,7 +55,7 @@ def write(ledger: ledgers.Ledger) -> tuple[str, bool]:
         raise RefusedError(
             f"The ledger of {_name(header)} would be larger than 1 MiB ({len(text)} bytes).",
             unchanged="Nothing was written.",
-            details=["What is running, and what a rollback needs, is never dropped."],
+            details=["What is running, what a rollback needs, and what waits for a review is never dropped."],
             next_step=typed(f"deploy.history --env {header.environment}{option}"),
         )
     return text.decode(), fitting is not ledger
@@ -64,7 +64,7 @@ def write(ledger: ledgers.Ledger) -> tuple[str, bool]:
 def fit(ledger: ledgers.Ledger) -> ledgers.Ledger:
     """The same ledger where its text fits 256 KiB; else one whose oldest closed records are shrunk.
 
-    Above 1 MiB the oldest of them are dropped, but none that is open or that a rollback needs.
+    Above 1 MiB the oldest of them are dropped, but none that a rollback needs or that waits for a review.
     """
     size = len(_text(ledger))
     if size <= SHRINK_ABOVE:
@@ -93,15 +93,15 @@ def _text(ledger: ledgers.Ledger) -> bytes:
     documents = [canonical_json(ledger.header)]
     documents += [canonical_json(record) for record in ledger.open]
     documents += [ledgers.line(record) for record in ledger.closed]
-    prose = "\n".join([*_prose(ledger), SEPARATOR])
-    return prose.encode() + b"\n" + b"\n".join(documents) + b"\n"
+    above = "\n".join([*prose(ledger), SEPARATOR])
+    return above.encode() + b"\n" + b"\n".join(documents) + b"\n"
 
 
 def _name(header: Header) -> str:
     return str(EnvironmentTag(subproject=header.subproject or "", environment=header.environment))
 
 
-def _prose(ledger: ledgers.Ledger) -> list[str]:
+def prose(ledger: ledgers.Ledger) -> list[str]:
     """What `git show` prints first: what is live where, since when, by whom."""
     header = ledger.header
     versions = sorted({live.version for live in header.live.values() if live.version})

@@ -17,7 +17,7 @@ def fault(name: str, ref: RemoteRef, obj: RawObject | None) -> str | None:
     """
     content = tag_object.read(obj.data) if obj and ref.peeled else None
     if ref.peeled is None:
-        reason = "it is a lightweight tag: nobody signed it with name and date"
+        reason = "it is a lightweight tag: it does not say who made it, or when"
     elif obj is None:
         reason = "its object is too large for a tag"
     elif content is None:

@@ -12,7 +12,7 @@ from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 from ci_tasks.core.errors import UsageError, bad_choice
-from ci_tasks.tag.misspelling import version_fault
+from ci_tasks.tag.misspelling import name_fault, version_fault
 from ci_tasks.tag.names import TagType, VersionState
 
 if TYPE_CHECKING:
@@ -172,12 +172,12 @@ class Grammar:
         return text
 
     def subproject(self, text: str) -> str:
-        """A subproject's path without `./` and a last `/`: `services/auth`, empty for the root project.
+        """A subproject's path without `./` and a last `/`: `services/auth`; empty for the root project, `.`.
 
         Raises UsageError with the reason, also where no room is left for the name of an environment.
         """
-        if not text:
-            return text
+        if text in {"", ".", "./"}:
+            return ""
         path = text.removeprefix("./").removesuffix("/")  # as a shell completes it
         most = MAX_LENGTH - 1 - max(map(len, self.environments))
         if len(path) > most:
@@ -230,7 +230,10 @@ class Grammar:
         """The most helpful thing to say of a foreign name: which form it comes near, and what is wrong."""
         if len(name) > MAX_LENGTH:
             return f"A tag's name has at most {MAX_LENGTH} characters; this one has {len(name)}."
-        subproject, _, leaf = name.rpartition("/")
+        subproject, slash, leaf = name.rpartition("/")
+        if "" in name.split("/"):
+            what = "a part of it" if slash else "it"
+            return f"{_shown(name)} is not a tag of ours: {what} is empty."
         folded = leaf.lower()
         if not leaf.startswith("v") and self.read(join(subproject, f"v{leaf}")) is not None:
             return f"{_shown(name)} is not a tag of ours: a version's begins with v, as in v{leaf}."
@@ -241,9 +244,12 @@ class Grammar:
             elif _NEAR_VERSION.match(folded):
                 self.subproject(subproject)
                 parse_version(leaf)
+            else:
+                self.subproject(subproject)
         except UsageError as error:
             return error.what
-        return f"{_shown(name)} is not a tag of ours."
+        fault = name_fault(name, environments=self.environments, spelling=_spelling_fault(leaf))
+        return f"{_shown(name)} is not a tag of ours: {fault}"
 
     def read(self, name: str) -> Tag | None:
         """The meaning of a tag's name, or None for a foreign one; linear in its length."""

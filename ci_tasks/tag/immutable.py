@@ -5,20 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ci_tasks.core.errors import ConflictError, RefusedError
-from ci_tasks.core.git.push import NotApplied, PushResult, RefUpdate
+from ci_tasks.core.git.push import NotApplied, PushOutcome, PushResult, RefUpdate
 from ci_tasks.tag import authenticity, tag_object
 from ci_tasks.tag.clock import utc_now
 from ci_tasks.tag.grammar import ref_of
 from ci_tasks.tag.model import GitTag
 from ci_tasks.tag.names import TagType
-from ci_tasks.tag.push_error import push_error
+from ci_tasks.tag.push_error import push_error, telling_of_the_push
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
     from ci_tasks.core.git.origin import Origin, RawObject, RemoteRef
-    from ci_tasks.core.git.push import PushOutcome
     from ci_tasks.core.git.repository import Identity
     from ci_tasks.tag.grammar import StateTag, Tag, VersionTag
 
@@ -43,7 +42,12 @@ def write(
         commit=commit, name=str(tag), tagger_name=by.name, tagger_email=by.email, at=now, message=message
     )
     object_id = origin.write_tag(content, sign=sign)
-    outcome = origin.push_until_known([RefUpdate(ref=ref_of(tag), new=object_id, old=None)])
+
+    def line(outcome: PushOutcome) -> str:
+        return later if isinstance(later, str) else later(outcome)
+
+    with telling_of_the_push(line(PushOutcome(result=PushResult.UNKNOWN))):
+        outcome = origin.push_until_known([RefUpdate(ref=ref_of(tag), new=object_id, old=None)])
     if outcome.result is PushResult.APPLIED:
         return git_tag(tag, object_id=object_id, commit=commit, at=now, by=by.name)
     if outcome.reason is NotApplied.RACE:
@@ -54,7 +58,8 @@ def write(
         outcome,
         what=f"create {tag}",
         unchanged="The tag was not created.",
-        later=later if isinstance(later, str) else later(outcome),
+        later=line(outcome),
+        is_environment=False,
     )
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from ci_tasks.tag import annotation, retention
+from ci_tasks.tag import annotation, limits, retention
 from ci_tasks.tag import ledger as ledgers
+from ci_tasks.tag.form import is_canonical
+from ci_tasks.tag.fresh import CLOCKS
 from ci_tasks.tag.model import Cut
 
 if TYPE_CHECKING:
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
 
     from ci_tasks.tag.ledger import Ledger
     from ci_tasks.tag.model import Deployment
-
-CLOCKS = timedelta(days=1)
-"""How far the writer's clock may be from ours."""
 
 SLACK = 4096
 """Bytes by which another version of the program may count a ledger's size differently."""
@@ -30,38 +28,51 @@ def faults(full: Ledger, new: Ledger, *, now: datetime) -> Iterator[str]:
 
     `full` is the ledger with every record of before and those closed since; `new` is what was written of it.
     """
-    left = iter(full.closed)
+    places = {record.deployment_id: place for place, record in enumerate(full.closed)}
     dropped: list[Deployment] = []
-    shrunk: list[tuple[Deployment, Deployment]] = []
+    shrunk: list[tuple[Deployment, int]] = []
+    due = 0
     for record in new.closed:
-        skipped: list[Deployment] = []
-        for before in left:
-            if before.deployment_id == record.deployment_id:
-                break
-            skipped.append(before)
-        else:
+        place = places.get(record.deployment_id, -1)
+        if place < due:
             yield f"{record.deployment_id} is closed, but is neither new nor where it was before"
-            left = iter(skipped)  # it is the one too many: go on as if it were not there
             continue
-        dropped += skipped
-        if before is record or ledgers.line(before) == ledgers.line(record):
-            continue
-        if before.digest is None and retention.shrink(before) == record:
-            shrunk.append((before, record))
-        else:
+        dropped += full.closed[due:place]
+        due = place + 1
+        saved = _saved(full.closed[place], record)
+        if saved is None:
             yield f"{record.deployment_id} is closed, and is not what it was before"
-    dropped += left
-    if shrunk and not _had_to_shrink(new, shrunk):
-        yield f"{shrunk[0][0].deployment_id} was shortened although the ledger is not large"
+        elif saved:
+            shrunk.append((record, saved))
+    dropped += full.closed[due:]
+    if shrunk:
+        yield from _shrink_faults(new, *shrunk[0])
     yield from _drop_faults(full, new, dropped, now)
     if new.header.cut != _cut(full, dropped):
         yield "its cut is not that of the newest record that was dropped"
 
 
-def _had_to_shrink(new: Ledger, shrunk: list[tuple[Deployment, Deployment]]) -> bool:
-    """True where the ledger would be too large with one record less shrunk: so it was above 256 KiB."""
-    saved = max(len(ledgers.line(before)) - len(ledgers.line(after)) for before, after in shrunk)
-    return annotation.size(new) + saved > annotation.SHRINK_ABOVE - SLACK
+def _saved(before: Deployment, record: Deployment) -> int | None:
+    """Bytes that were saved when a record was shrunk; 0 where it was not, None where it is another one."""
+    is_new = before is record
+    if is_new and record.digest is not None:  # what it was before nobody knows: it was a line of ours
+        return limits.LONGEST_LINE - len(ledgers.line(record))
+    if is_new or ledgers.line(before) == ledgers.line(record):
+        return 0
+    if before.digest is None and retention.shrink(before) == record and is_canonical(ledgers.line(record)):
+        return len(ledgers.line(before)) - len(ledgers.line(record))
+    return None
+
+
+def _shrink_faults(new: Ledger, newest: Deployment, saved: int) -> Iterator[str]:
+    """Whether records had to be shortened, the oldest first; `saved` are the bytes of the newest of them."""
+    # Without it the ledger was above 256 KiB still.
+    if annotation.size(new) + saved <= annotation.SHRINK_ABOVE - SLACK:
+        yield f"{newest.deployment_id} was shortened although the ledger is not large"
+    for record in new.closed[new.closed.index(newest) :]:
+        if len(ledgers.line(retention.shrink(record))) < len(ledgers.line(record)):
+            yield f"{newest.deployment_id} was shortened before older ones"
+            return
 
 
 def _drop_faults(full: Ledger, new: Ledger, dropped: list[Deployment], now: datetime) -> Iterator[str]:

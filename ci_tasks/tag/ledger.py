@@ -128,6 +128,7 @@ def close(
 ) -> Ledger:
     """Close one open record for good: it gets its number, its link and its place in the live map."""
     (record,) = (record for record in ledger.open if record.deployment_id == deployment_id)
+    last, prev = newest(ledger)
     closed = msgspec.structs.replace(
         record,
         status=status,
@@ -135,8 +136,8 @@ def close(
         ended_by=ended_by,
         scripts_started=record.scripts_started if scripts_started is None else scripts_started,
         lease_end=None,
-        seq=_next_seq(ledger),
-        prev=_newest_digest(ledger),
+        seq=last + 1,
+        prev=prev,
     )
     key = region_key(record.region)
     after = _live_after(ledger.header.live.get(key), closed)
@@ -233,28 +234,35 @@ def digest(record: Deployment) -> str:
     return record.digest or hashlib.sha256(line(record)).hexdigest()
 
 
-def _next_seq(ledger: Ledger) -> int:
-    if ledger.closed and ledger.closed[0].seq is not None:
-        return ledger.closed[0].seq + 1
-    return ledger.header.cut.seq + 1 if ledger.header.cut else 1
-
-
-def _newest_digest(ledger: Ledger) -> str | None:
-    if ledger.closed:
-        return digest(ledger.closed[0])
-    return ledger.header.cut.sha256 if ledger.header.cut else None
+def newest(ledger: Ledger) -> tuple[int, str | None]:
+    """Number and digest of the newest record that was ever closed, though it be dropped; 0 and None: none."""
+    cut = ledger.header.cut
+    seq = (ledger.closed[0].seq or 0) if ledger.closed else 0
+    if cut is not None and cut.seq > seq:
+        return cut.seq, cut.sha256
+    return seq, digest(ledger.closed[0]) if ledger.closed else None
 
 
 def chain_faults(ledger: Ledger) -> list[str]:
-    """What is wrong with the chain of closed records; empty where nothing is."""
+    """What is wrong with the chain of closed records; empty where nothing is.
+
+    Behind the cut there are gaps, and it is itself the record that was dropped last: those that stayed there
+    are in order, and neighbours are linked as anywhere else. What a cut and a shrunk record say of
+    themselves is judged in `chain.py`.
+    """
     cut = ledger.header.cut
     faults: list[str] = []
-    oldest_first = [record for record in reversed(ledger.closed) if not cut or (record.seq or 0) > cut.seq]
-    expected_seq, expected_prev = (cut.seq + 1, cut.sha256) if cut else (1, None)
-    for record in oldest_first:
-        if record.seq != expected_seq:
-            faults.append(f"{record.deployment_id} has number {record.seq} where {expected_seq} is due")
-        elif record.prev != expected_prev:
-            faults.append(f"{record.deployment_id} does not follow from the record before it")
-        expected_seq, expected_prev = (record.seq or 0) + 1, digest(record)
+    last, sha256 = 0, None
+    for record in reversed(ledger.closed):
+        name, seq = record.deployment_id, record.seq or 0
+        is_behind = cut is not None and seq <= cut.seq
+        if cut is not None and not is_behind and last <= cut.seq:
+            last, sha256 = cut.seq, cut.sha256
+        if cut is not None and seq == cut.seq:
+            faults.append(f"{name} is there, and the cut says that it was dropped")
+        elif seq <= last or (seq != last + 1 and not is_behind):
+            faults.append(f"{name} has number {record.seq} where {last + 1} is due")
+        elif seq == last + 1 and record.prev != sha256:
+            faults.append(f"{name} does not follow from the record before it")
+        last, sha256 = seq, digest(record)
     return faults

@@ -1,8 +1,14 @@
-"""What keeps a text from being a version: the first fault, in words."""
+"""What keeps a text from being a version or a tag's name: the first fault, in words."""
 
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
+
+from ci_tasks.core.errors import nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 DIGITS = 9
 """A number of a version has no more: every reader of it keeps it exactly."""
@@ -24,6 +30,20 @@ def version_fault(text: str, *, longest: int) -> str:
         return "all its letters have to be lower case"
     core, dash, pre = text.removeprefix("v").partition("-")
     return _core_fault(core) or (_pre_fault(pre) if dash else "its form is not that of v1.2.3")
+
+
+def name_fault(name: str, *, environments: Sequence[str], spelling: str | None) -> str:
+    """What a tag's name lacks whose last part has no form of ours, as the end of a sentence.
+
+    `spelling`: what is wrong with the last part as a part of any path.
+    """
+    leaf = name.rpartition("/")[2]
+    close = nearest(leaf, environments)
+    if close is not None:
+        return f"no environment is called {leaf!r}. Did you mean {close}?"
+    if spelling is not None:
+        return f"{spelling}."
+    return f"it says neither a version ({name}/v1.2.3) nor an environment ({name}/{environments[0]})."
 
 
 def _core_fault(core: str) -> str | None:

@@ -37,7 +37,7 @@ def tag_table(found: TagList, *, subproject: str | None = None, tag_type: TagTyp
     if found.foreign:
         more = len(found.foreign) - SHOWN_FOREIGN
         names = ", ".join(found.foreign[:SHOWN_FOREIGN]) + (f" and {more} more" if more > 0 else "")
-        blocks.append(f"Foreign tags, left alone: {names}")
+        blocks.append(console.prose(f"Foreign tags, left alone: {names}"))
     return "\n".join(blocks)
 
 

@@ -45,21 +45,20 @@ def retain(ledger: Ledger, *, now: datetime) -> Ledger:
 
 
 def drop_oldest(ledger: Ledger, excess: int) -> Ledger:
-    """Drop the oldest closed records that take up `excess` bytes at least; what a rollback needs stays.
+    """Drop the oldest closed records that take up `excess` bytes, as far as there are any that may go.
 
-    Records with an override that wait for a review go last.
+    What a rollback needs stays, and what waits for a review, however large it all is.
     """
-    needed = _needed_for_rollback(ledger)
+    needed = _needed_for_rollback(ledger) | {record.deployment_id for record in debts(ledger)}
     needed |= _reviews_of(ledger, (record for record in ledger.closed if record.deployment_id in needed))
-    waiting = {record.deployment_id for record in debts(ledger)}
-    oldest_first = [record for record in reversed(ledger.closed) if record.deployment_id not in needed]
     left = excess + _CUT_BYTES
     gone: set[str] = set()
-    for record in sorted(oldest_first, key=lambda record: record.deployment_id in waiting):
+    for record in reversed(ledger.closed):
         if left <= 0:
             break
-        gone.add(record.deployment_id)
-        left -= len(line(record)) + 1
+        if record.deployment_id not in needed:
+            gone.add(record.deployment_id)
+            left -= len(line(record)) + 1
     staying = (record for record in ledger.closed if record.deployment_id not in gone)
     return _without(ledger, gone - _reviews_of(ledger, staying))
 

@@ -18,7 +18,9 @@ _YEARS = range(2, 9001)
 
 
 def check_header(header: Header) -> None:
-    """Look at the live map. Raises ValueError, or UsageError for what is no version."""
+    """Look at the regions and the live map. Raises ValueError, or UsageError for what is no version."""
+    if len(set(header.regions)) < len(header.regions):
+        raise ValueError("it has a region twice")
     for live in header.live.values():
         for version in (live.version, live.attempted):
             if version is not None:

@@ -103,9 +103,12 @@ def _version(checkout: Checkout, store: TagStore, listing: Listing, tag: StateTa
             f"There is no version {version_tag} on the remote.",
             unchanged="Nothing was changed.",
             details=[f"The newest are: {', '.join(newest)}."] if newest else [],
-            next_step=typed(f"tag.create {_options(version_tag)}"),
+            next_step=typed(
+                "tag.list" + (f" --subproject {tag.subproject}" if tag.subproject else "") + " --type version"
+            ),
         )
-    verified = store.verify(version_tag, ref, checkout.origin.objects([ref])[ref.object_id])
+    obj = checkout.origin.objects([ref])[ref.object_id]
+    verified = store.verify(version_tag, ref, obj, taken=listing.refs)
     note = stale_note(checkout, version_tag, ref)
     if note:
         console.warn(note)
@@ -117,20 +120,13 @@ def _refuse_repair(listing: Listing, tag: StateTag) -> None:
     states = listing.states(tag.version_tag)
     if tag.state.is_bad or not (states and states[0].is_bad):
         return
-    newest = tag.version_tag
-    while str(following := _after(newest)) in listing.refs:
-        newest = following
     bad = StateTag(subproject=tag.subproject, version=tag.version, state=states[0])
     raise RefusedError(
         f"{tag.version_tag} is {states[0].value}, and a version that was marked bad stays bad.",
         unchanged="Nothing was changed: cut a patch, and mark that one.",
         details=[f"Who marked it, and why: {typed(f'tag.show {bad}')}"],
-        next_step=next_patch(newest),
+        next_step=next_patch(tag.version_tag, listing.refs),
     )
-
-
-def _after(tag: VersionTag) -> VersionTag:
-    return replace(tag, version=replace(tag.version, patch=tag.version.patch + 1))
 
 
 def _push(

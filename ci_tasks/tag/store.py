@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from shlex import quote
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from ci_tasks.core.command_line import typed
-from ci_tasks.core.errors import (
-    RefusedError,
-)
+from ci_tasks.core.errors import RefusedError, UnavailableError
 from ci_tasks.core.git.origin import MovedError
 from ci_tasks.core.git.push import PushOutcome, RefUpdate
-from ci_tasks.tag import annotation, ledger, retention, tag_object
+from ci_tasks.tag import annotation, authenticity, ledger, retention, tag_object
 from ci_tasks.tag.grammar import EnvironmentTag, Grammar, VersionTag, ref_of
+from ci_tasks.tag.lines import options
 from ci_tasks.tag.listing import TAGS, Listing
 from ci_tasks.tag.names import DeploymentKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Container, Mapping, Sequence
     from datetime import datetime
 
     from ci_tasks.core.git.origin import Origin, RawObject, RemoteRef
@@ -71,6 +70,9 @@ class EnvironmentFact:
         return state.header.target if _settles_anew(self.ledger, state) else self.target
 
 
+_WHICH = "What can't be read is replaced by tag.assign --adopt, with the version that runs there."
+
+
 class TagStore:
     """The tags of one remote under one grammar."""
 
@@ -93,19 +95,21 @@ class TagStore:
             middle = len(refs) // 2
             return {**self.objects(refs[:middle]), **self.objects(refs[middle:])}
 
-    def verify(self, tag: VersionTag, ref: RemoteRef, obj: RawObject) -> VerifiedVersion:
-        """Check a version tag's object; RefusedError with the reason where it can't be trusted."""
-        if obj.kind != "tag":
-            raise _not_trusted(tag, "it is a lightweight tag: nobody signed it with name and date")
+    def verify(
+        self, tag: VersionTag, ref: RemoteRef, obj: RawObject, *, taken: Container[str] = ()
+    ) -> VerifiedVersion:
+        """Check a version tag's object; RefusedError with the reason where it can't be trusted.
+
+        `taken` are names of tags: the version that the error proposes is none of them.
+        """
+        fault = authenticity.fault(str(tag), ref, obj)
         content = tag_object.read(obj.data)
-        if content is None:
-            raise _not_trusted(tag, "its object can't be read")
-        if content.name != str(tag):
-            raise _not_trusted(tag, f"its object calls itself {content.name!r}")
-        if content.kind != "commit":
-            raise _not_trusted(tag, f"it points to a {content.kind}, not to a commit")
-        if content.target != ref.peeled:
-            raise _not_trusted(tag, "it leads to another object than the remote says")
+        if fault is not None or content is None:
+            raise RefusedError(
+                f"{tag} can't be trusted: {fault}.",
+                unchanged="Nothing was changed: a version tag is immutable, so cut the next one.",
+                next_step=next_patch(tag, taken),
+            )
         return VerifiedVersion(
             tag=tag,
             ref=ref,
@@ -137,17 +141,33 @@ class TagStore:
         objects: Mapping[str, RawObject],
         *,
         is_summary: bool = False,
+        listing: Listing | None = None,
     ) -> EnvironmentFact:
-        """The fact of an environment tag whose object was already read; a summary is `annotation.read`'s."""
+        """The fact of an environment tag whose object was already read; a summary is `annotation.read`'s.
+
+        `listing`: that of the version tags, where it was read already; only an error asks for it.
+        """
         try:
             content = _content_of(tag, ref, objects)
             found = annotation.read(content.message, name=str(tag), is_summary=is_summary)
         except annotation.UnreadableLedgerError as error:
             if not isinstance(error, annotation.NewerLedgerError):
-                error.details = (*error.details, f"To look at it: {self._look_at(tag)}")
-                error.next_step = adopt_line(tag)
+                error.details = (*error.details, f"To look at it: {self._look_at(tag)}", _WHICH)
+                error.next_step = self._adoption(tag, ref, listing)
             raise
         return EnvironmentFact(tag=tag, object_id=ref.object_id, target=content.target, ledger=found)
+
+    def _adoption(self, tag: EnvironmentTag, ref: RemoteRef, listing: Listing | None) -> str:
+        """The line that begins a new ledger: with the version that the tag stands on, else the newest one."""
+        try:
+            there = listing or self.listing(tag.subproject)
+        except UnavailableError:
+            return adopt_line(tag, None)
+        versions = there.versions(tag.subproject)
+        standing = [each for each in versions if there.refs[str(each)].peeled == ref.peeled]
+        releases = [each for each in versions if each.version.is_release]
+        best = (standing if ref.peeled else []) + releases + versions
+        return adopt_line(tag, best[0] if best else None)
 
     def _look_at(self, tag: EnvironmentTag) -> str:
         """The line that shows what stands in a tag of the remote."""
@@ -219,10 +239,12 @@ def _content_of(
     )
 
 
-def adopt_line(tag: EnvironmentTag) -> str:
-    """The line that begins a new ledger in the place of one that can't be read; VERSION is to be filled."""
-    option = f" --subproject {tag.subproject}" if tag.subproject else ""
-    return typed(f'tag.assign --env {tag.environment}{option} --version VERSION --adopt --reason "why"')
+def adopt_line(tag: EnvironmentTag, version: VersionTag | None) -> str:
+    """The line that begins a new ledger in an unreadable one's place; without a version, one to find it."""
+    if version is None:
+        option = f" --subproject {tag.subproject}" if tag.subproject else ""
+        return typed(f"tag.list{option} --type version")
+    return typed(f'tag.assign {options(tag)} --version {version.version} --adopt --reason "why"')
 
 
 def _settles_anew(before: Ledger, after: Ledger) -> bool:
@@ -243,16 +265,11 @@ def _settles_anew(before: Ledger, after: Ledger) -> bool:
     )
 
 
-def _not_trusted(tag: VersionTag, reason: str) -> RefusedError:
-    return RefusedError(
-        f"{tag} can't be trusted: {reason}.",
-        unchanged="Nothing was changed: a version tag is immutable, so cut the next one.",
-        next_step=next_patch(tag),
-    )
-
-
-def next_patch(tag: VersionTag) -> str:
-    """The line that creates the version after one whose name is taken for good."""
-    version = tag.version
+def next_patch(tag: VersionTag, taken: Container[str] = ()) -> str:
+    """The line that creates the first free version after one whose name is taken for good, as are `taken`."""
+    following = tag
+    while following == tag or str(following) in taken:
+        grown = replace(following.version, pre=None, patch=following.version.patch + 1)
+        following = replace(following, version=grown)
     option = f" --subproject {tag.subproject}" if tag.subproject else ""
-    return typed(f"tag.create --version v{version.major}.{version.minor}.{version.patch + 1}{option}")
+    return typed(f"tag.create --version {following.version}{option}")

@@ -23,14 +23,23 @@ def known(checkout: Checkout, grammar: Grammar, listing: Listing | None = None) 
     return tuple(sorted(name for name in found if grammar.is_subproject(name)))
 
 
-def choose(given: str | None, *, checkout: Checkout, grammar: Grammar, listing: Listing, line: str) -> str:
+def choose(
+    given: str | None,
+    *,
+    checkout: Checkout,
+    grammar: Grammar,
+    listing: Listing,
+    line: str,
+    is_new: bool = False,
+) -> str:
     """The subproject that a command means; empty for the root project.
 
     `--subproject`, else the one whose folder we stand in, else the root project if it has versions.
+    `is_new`: what the command makes is the first of it, so that versions of a removed one don't count.
     Raises UsageError with the list and `line` completed, RefusedError for a folder that is a link.
     """
     if given is not None:
-        return checked(given, checkout=checkout, grammar=grammar, listing=listing)
+        return checked(given, checkout=checkout, grammar=grammar, listing=listing, is_new=is_new)
     among = known(checkout, grammar, listing)
     here = standing_in(checkout.folder, checkout.root, among)
     if here is not None:
@@ -39,13 +48,19 @@ def choose(given: str | None, *, checkout: Checkout, grammar: Grammar, listing: 
         return ""
     raise UsageError(
         "Which subproject? You stand in none, and the root project has no versions.",
-        details=[f"There are: {', '.join(among)}."],
+        details=[f"There are: {', '.join(among)}.", "The root project is named by: --subproject ."],
         next_step=typed(f"{line} --subproject {among[0]}"),
     )
 
 
-def checked(given: str, *, checkout: Checkout, grammar: Grammar, listing: Listing) -> str:
-    """A subproject is one that is known, or any real folder; a link out of the tree is neither."""
+def checked(
+    given: str, *, checkout: Checkout, grammar: Grammar, listing: Listing, is_new: bool = False
+) -> str:
+    """A subproject is one that is known, or any real folder; a link out of the tree is neither.
+
+    Known are also, unless the command makes something new (`is_new`), those that were removed or renamed and
+    have versions: these can still be marked, assigned and told of.
+    """
     name = grammar.subproject(given)
     folder = checkout.root
     for part in name.split("/") if name else []:
@@ -65,7 +80,7 @@ def checked(given: str, *, checkout: Checkout, grammar: Grammar, listing: Listin
         if not name or not checkout.settings.subprojects:
             return name
     among = known(checkout, grammar, listing)
-    if name in among:
+    if name in among or (not is_new and name in listing.subprojects()):
         return name
     close = nearest(name, among)
     raise UsageError(

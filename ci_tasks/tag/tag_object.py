@@ -16,6 +16,8 @@ _HEAD = re.compile(
 _TAGGER = re.compile(
     r"\ntagger (?P<name>[^<>\n]*) <(?P<email>[^<>\n]*)> (?P<time>-?[0-9]{1,15}) [+-][0-9]{4}(?=\n|$)"
 )
+SIGNED = "\n-----BEGIN "
+"""How the signature of a tag begins, for both of git's formats (git help gitformat-signature)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +31,11 @@ class TagObject:
     tagger_email: str | None
     tagged_at: datetime | None
     message: str
+
+    @property
+    def text(self) -> str:
+        """The message without its signature."""
+        return self.message.partition(SIGNED)[0].strip()
 
 
 def build(

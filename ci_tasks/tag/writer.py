@@ -12,7 +12,7 @@ from ci_tasks.core import console
 from ci_tasks.core.errors import ConflictError, UnavailableError
 from ci_tasks.core.git.push import NotApplied, PushOutcome, PushResult
 from ci_tasks.tag.clock import utc_now
-from ci_tasks.tag.push_error import push_error
+from ci_tasks.tag.push_error import push_error, telling_of_the_push
 from ci_tasks.tag.store import EnvironmentFact
 
 if TYPE_CHECKING:
@@ -82,7 +82,8 @@ class LedgerWriter:
             now = utc_now()
             state = self._following(state, now)
             new = self._build(state, now, patience)
-            outcome = self._push(new, pinned=pinned, stop=stop, patience=patience)
+            with telling_of_the_push(later):
+                outcome = self._push(new, pinned=pinned, stop=stop, patience=patience)
             if outcome.result is PushResult.APPLIED:
                 commit = self.fact.commit_for(state)
                 self.fact = EnvironmentFact(tag=self.tag, object_id=new, target=commit, ledger=state)
@@ -109,6 +110,7 @@ class LedgerWriter:
             what=what,
             unchanged=f"{self.tag} was not moved by this.",
             later=retry if is_known else later,
+            is_environment=True,
         )
 
     def _following(self, state: Ledger, now: datetime) -> Ledger:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 from hypothesis import strategies as st
 
-from ci_tasks.tag import annotation, review, transition
+from ci_tasks.tag import annotation, limits, review, transition
 from ci_tasks.tag import ledger as ledgers
 from ci_tasks.tag.grammar import EnvironmentTag
 from ci_tasks.tag.model import Override
@@ -87,16 +87,16 @@ class Tag:
         """A new record, an hour after the one before."""
         self.number += 1
         self.now += HOUR
-        return record(self.number, region, version, self.now, **fields)
+        return limits.fitted(record(self.number, region, version, self.now, **fields))
 
     def places(self) -> tuple[str | None, ...]:
         """The regions, or the one place of an environment without any."""
         return self.regions or (None,)
 
     def claim(self, version: str = "v1.0.0", region: str | None = "us-east", **fields: Any) -> Move:
-        """Claim a region; what ran there is taken over, as after the end of its lease."""
+        """Claim a region; what ran there is taken over after its lease, or broken off before."""
         made = self.made(region, version, **fields)
-        state = self.state(version)
+        state = ledgers.close_expired(self.state(version), (region,), at=self.now)
         for held in ledgers.holders(state, (region,)):
             state = self.closed(state, held, DeploymentStatus.CANCELLED)
         return self.write(ledgers.claim(state, (made,), regions=self.regions))
@@ -104,7 +104,7 @@ class Tag:
     def join(self, version: str = "v1.0.0", region: str | None = "us-east") -> Move:
         """Wait in the queue."""
         waiting = self.made(region, version, status=DeploymentStatus.PENDING, lease_end=None)
-        state = self.state(version)
+        state = ledgers.with_regions(self.state(version), self.regions)
         return self.write(msgspec.structs.replace(state, open=(*state.open, waiting)))
 
     def change(self, deployment_id: str, **fields: object) -> Move:
@@ -114,14 +114,15 @@ class Tag:
     def closed(
         self, state: Ledger, record: Deployment, status: DeploymentStatus, *, started: bool = True
     ) -> Ledger:
-        """The ledger with one record closed."""
+        """The ledger with one record closed; nothing succeeds without a script."""
+        is_success = status is DeploymentStatus.SUCCESS
         return ledgers.close(
             state,
             record.deployment_id,
             status,
-            at=self.now + timedelta(minutes=5),
-            ended_by=None if status is DeploymentStatus.SUCCESS else "the test",
-            scripts_started=started,
+            at=self.now,
+            ended_by=None if is_success else "the test",
+            scripts_started=started or is_success,
         )
 
     def close(
@@ -131,7 +132,8 @@ class Tag:
         started: bool = True,
         all_of_them: bool = True,
     ) -> Move:
-        """Close the running records, or the first of them."""
+        """Close the running records, or the first of them, five minutes later."""
+        self.now += timedelta(minutes=5)
         state = self.state()
         running = [one for one in state.open if one.status is DeploymentStatus.RUNNING]
         for one in running if all_of_them else running[:1]:
@@ -151,17 +153,20 @@ class Tag:
             )
             for region in self.places()
         )
+        made = tuple(msgspec.structs.replace(one, started_at=self.now) for one in made)
         state = self.state(version)
         for held in ledgers.holders(state, self.places()):
             state = self.closed(state, held, DeploymentStatus.CANCELLED)
         return self.write(ledgers.assign(state, made, regions=self.regions, at=self.now))
 
     def review(self) -> Move | None:
-        """Close the newest debt, if there is one."""
-        debts = review.debts(self.state())
+        """Close the newest debt of a claim that has ended, if there is one."""
+        state = self.state()
+        at_work = {one.claim_id for one in state.open}
+        debts = [debt for debt in review.debts(state) if debt.claim_id not in at_work]
         if not debts:
             return None
-        (debt, *_) = debts
+        debt = debts[0]
         made = self.made(
             debt.region,
             debt.version,
@@ -237,6 +242,20 @@ def _with_regions(tag: Tag, step: Step, ledger: Ledger) -> None:
     tag.write(ledgers.with_regions(ledger, tag.regions))
 
 
+def _its_turn(tag: Tag, ledger: Ledger, first: Deployment) -> None:
+    """Let the first who waits run, if its region is still there."""
+    if first.region in tag.places():
+        turned = ledgers.change(
+            ledgers.with_regions(ledger, tag.regions),
+            first.deployment_id,
+            status=DeploymentStatus.RUNNING,
+            lease_end=tag.now + HOUR,
+            inputs="0" * 64,
+            queue_position=None,
+        )
+        tag.write(turned)
+
+
 def _delete(tag: Tag) -> None:
     tag.ledger = tag.target = tag.object_id = None
 
@@ -251,13 +270,7 @@ _WAITING: dict[str, Callable[[Tag, Ledger, Deployment], object]] = {
     "leave": lambda tag, ledger, first: tag.write(
         msgspec.structs.replace(ledger, open=tuple(one for one in ledger.open if one != first))
     ),
-    "turn": lambda tag, _, first: tag.change(
-        first.deployment_id,
-        status=DeploymentStatus.RUNNING,
-        lease_end=tag.now + HOUR,
-        inputs="0" * 64,
-        queue_position=None,
-    ),
+    "turn": _its_turn,
 }
 _EXISTING: dict[str, Callable[[Tag, Step, Ledger], object]] = {
     "touch": lambda tag, _, ledger: tag.write(ledgers.touched(ledger)),

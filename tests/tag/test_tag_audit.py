@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field
-from datetime import timedelta
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -16,12 +16,13 @@ from hypothesis import strategies as st
 from ci_tasks.core.entity import to_json
 from ci_tasks.core.errors import UsageError
 from ci_tasks.core.git.origin import RawObject, RemoteRef
+from ci_tasks.tag import annotation, chain, retention
 from ci_tasks.tag import ledger as ledgers
 from ci_tasks.tag.audit import export as exports
 from ci_tasks.tag.audit.audit import immutable_findings, name_findings
 from ci_tasks.tag.audit.audit_text import audit_text
 from ci_tasks.tag.audit.finding import Audit, Finding, FindingKind, Severity
-from ci_tasks.tag.audit.ledger_audit import environment_findings, lies
+from ci_tasks.tag.audit.ledger_audit import environment_findings, form_findings, lies
 from ci_tasks.tag.grammar import EnvironmentTag, ref_of
 from ci_tasks.tag.listing import Listing
 from ci_tasks.tag.model import Cut
@@ -29,7 +30,7 @@ from ci_tasks.tag.names import DeploymentStatus
 from ci_tasks.tag.store import EnvironmentFact
 from tests.tag.moves import REGIONS, TAG, Step, Tag, steps, take
 from tests.tag.names import GRAMMAR
-from tests.tag.records import HOUR, NOON, commit_of
+from tests.tag.records import HOUR, NOON, commit_of, filled
 from tests.tag.remotes import DATE, tag_content
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ci_tasks.tag.ledger import Ledger
+    from ci_tasks.tag.model import Deployment
 
 FAILED = DeploymentStatus.FAILED
 DAY = timedelta(days=1)
@@ -207,7 +209,25 @@ def test_nothing_that_we_write_is_a_lie(todo: list[Step], regions: tuple[str, ..
         take(tag, step)
         if tag.ledger is not None:
             assert list(lies(tag.ledger)) == []
-            assert ledgers.chain_faults(tag.ledger) == []
+            assert chain.faults(tag.ledger) == []
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.lists(steps, min_size=70, max_size=90))
+def test_so_it_is_when_old_records_go(todo: list[Step]) -> None:
+    tag = Tag()
+    before: list[tuple[exports.NewestRecord, int]] = []
+    for number, step in enumerate(todo):
+        take(tag, replace(step, days=1, what="deploy" if step.what in {"drift", "delete"} else step.what))
+        if tag.ledger is None:
+            continue
+        assert chain.faults(tag.ledger) == []
+        if number % 10 == 0 and step.what != "regions":
+            was = exports.newest_of(tag.ledger)
+            before.append((msgspec.structs.replace(was, live={}), number))  # the list of regions changes
+    tag.deploy("v2.0.0", FAILED)
+    for was, number in before:
+        assert exports.gap(tag.state(), was, now=tag.now) is None, number
 
 
 def _story() -> Tag:
@@ -261,6 +281,175 @@ def test_a_lie_in_the_header_is_found(lie: Callable[[Ledger], Ledger]) -> None:
     found = _audited(_other(fact, ledger=spoilt, target=spoilt.header.target))
     assert {(one.kind, one.severity) for one in found} == {(FindingKind.LIVE, Severity.ERROR)}
     assert found[0].next_step == "inv deploy.history --env staging --subproject api"
+
+
+def _closed(ledger: Ledger, *closed: Deployment) -> Ledger:
+    return msgspec.structs.replace(ledger, closed=closed)
+
+
+def _rechained(ledger: Ledger, *closed: Deployment) -> Ledger:
+    """The records linked anew behind the cut, newest first: a forgery whose chain is whole."""
+    cut = ledger.header.cut
+    made: list[Deployment] = []
+    seq, prev = (cut.seq, cut.sha256) if cut else (0, None)
+    for record in reversed(closed):
+        seq += 1
+        made.insert(0, msgspec.structs.replace(record, seq=seq, prev=prev))
+        prev = ledgers.digest(made[0])
+    return _closed(ledger, *made)
+
+
+def _shrunk_and_forged(ledger: Ledger) -> Ledger:
+    """All records from the first override on look shrunk, and nobody overrode anything."""
+    bare = [retention.shrink(one) for one in ledger.closed]
+    return _closed(ledger, *(msgspec.structs.replace(one, override=None) for one in bare))
+
+
+def _newest_forged(ledger: Ledger) -> Ledger:
+    bare = msgspec.structs.replace(retention.shrink(ledger.closed[0]), triggered_by="Mallory")
+    live = {
+        key: msgspec.structs.replace(live, triggered_by="Mallory") if key == (bare.region or "") else live
+        for key, live in ledger.header.live.items()
+    }
+    return _header(live=live)(_closed(ledger, bare, *ledger.closed[1:]))
+
+
+def _half_shrunk(ledger: Ledger) -> Ledger:
+    marked = msgspec.structs.replace(ledger.closed[-1], digest=ledgers.digest(ledger.closed[-1]))
+    return _closed(ledger, *ledger.closed[:-1], marked)
+
+
+def _cut_short(ledger: Ledger) -> Ledger:
+    """A cut that hides all but the two newest records."""
+    return _rechained(_header(cut=Cut(seq=500, sha256="0" * 64))(ledger), *ledger.closed[:2])
+
+
+def _cut_at_the_newest(ledger: Ledger) -> Ledger:
+    newest, *others = ledger.closed
+    cut = _header(cut=Cut(seq=newest.seq or 0, sha256=ledgers.digest(newest)))(ledger)
+    return _closed(cut, newest, *(msgspec.structs.replace(one, override=None) for one in others))
+
+
+def _edited_behind_the_cut(ledger: Ledger) -> Ledger:
+    newest = ledger.closed[0]
+    cut = _header(cut=Cut(seq=newest.seq or 0, sha256=ledgers.digest(newest)))(ledger)
+    return _closed(cut, *(msgspec.structs.replace(one, override=None) for one in ledger.closed[1:]))
+
+
+HIDDEN: dict[str, Callable[[Ledger], Ledger]] = {
+    "an override in shrunk records": _shrunk_and_forged,
+    "who brought what is live": _newest_forged,
+    "a whole record that looks shrunk": _half_shrunk,
+    "all but the newest behind a cut": _cut_short,
+    "a cut at a record that is there": _cut_at_the_newest,
+    "edits behind the cut": _edited_behind_the_cut,
+}
+
+
+@pytest.mark.parametrize("forge", HIDDEN.values(), ids=HIDDEN)
+def test_a_forgery_that_the_chain_does_not_show_is_found(forge: Callable[[Ledger], Ledger]) -> None:
+    tag = Tag(regions=REGIONS[:2])
+    tag.deploy("v1.0.0")
+    tag.overridden("v1.0.1")
+    tag.deploy("v1.0.2")
+    fact = _tag_of(tag)
+    assert fact.ledger is not None
+    assert _audited(fact) == []
+    found = _audited(_other(fact, ledger=forge(fact.ledger)))
+    assert FindingKind.CHAIN in {one.kind for one in found}
+    if forge is not _half_shrunk:  # nothing in it is another than before
+        assert exports.gap(forge(fact.ledger), exports.newest_of(fact.ledger), now=tag.now) is not None
+
+
+def test_edits_behind_a_cut_are_found_though_the_ledger_has_50_newer_records() -> None:
+    tag = Tag(regions=())
+    for version in ("v1.0.0", "v1.0.1", "v1.0.2"):
+        tag.deploy(version)
+    tag.now += 40 * DAY
+    for _ in range(51):
+        tag.deploy("v1.0.3", FAILED)
+    ledger = tag.state()
+    assert ledger.header.cut is not None
+    assert chain.faults(ledger) == []
+    assert [one.seq for one in ledger.closed[-2:]] == [3, 2]
+    newer = ledger.closed[:-2]
+    forged = msgspec.structs.replace(ledger.closed[-1], version="v1.0.8")
+    assert chain.faults(_closed(ledger, *newer, ledger.closed[-2], forged)) != []
+    assert chain.faults(_closed(ledger, *newer, *reversed(ledger.closed[-2:]))) != []
+    (fault,) = chain.faults(_header(cut=Cut(seq=5, sha256=ledger.closed[-3].prev or ""))(ledger))[-1:]
+    assert "the newest 50 are kept" in fault or "the cut says that it was dropped" in fault
+
+
+@pytest.mark.parametrize("count", [500, 1900])
+def test_what_a_large_ledger_shrinks_and_drops_is_no_fault_neither_then_nor_later(count: int) -> None:
+    ledger = filled(count, gap=timedelta(minutes=20), reason="r" * 100)
+    was = exports.newest_of(ledger)
+    written = annotation.read(annotation.write(ledger)[0], name=str(TAG))
+    assert any(one.digest for one in written.closed)
+    assert (written.header.cut is not None) is (count > 1500)
+    now = NOON + count * timedelta(minutes=20)
+    assert chain.faults(written) == []
+    assert exports.gap(written, was, now=now) is None
+    for days in (20, 25, 28, 31, 60):
+        later = retention.retain(written, now=now + days * DAY)
+        assert chain.faults(later) == [], days
+        assert exports.gap(later, was, now=now + days * DAY) is None
+
+
+def test_a_shrunk_record_that_was_changed_is_found_by_the_export() -> None:
+    ledger = filled(500, reason="r" * 100)
+    was = exports.newest_of(ledger)
+    written = annotation.read(annotation.write(ledger)[0], name=str(TAG))
+    now = NOON + DAY
+    assert exports.gap(written, was, now=now) is None
+    forged = msgspec.structs.replace(written.closed[-1], version="v9.0.0")
+    changed = _closed(written, *written.closed[:-1], forged)
+    assert chain.faults(changed) == []
+    assert exports.gap(changed, was, now=now) == f"{forged.deployment_id} is not what it was"
+
+
+def test_a_live_map_that_lost_a_region() -> None:
+    tag = _story()
+    ledger, was = tag.state(), exports.newest_of(tag.state())
+    empty = _header(live={}, settled=False)(ledger)
+    assert {one.kind for one in _audited(_tag_of(tag, ledger=empty))} == {FindingKind.LIVE}
+    replaced = _header(live={}, settled=False, regions=("mars",))(ledger)
+    assert {one.kind for one in _audited(_tag_of(tag, ledger=replaced))} == {FindingKind.LIVE}
+    hidden = _header(live={"eu-west": ledger.header.live["eu-west"]}, settled=False)(ledger)
+    (found,) = _audited(_tag_of(tag, ledger=hidden))
+    assert (found.kind, found.severity) == (FindingKind.NOT_LIVE, Severity.WARNING)
+    assert _gap(hidden, was) == "us-east was live at the export, and is not any more"
+
+
+def test_a_region_that_is_off_the_list_for_a_while_is_no_error() -> None:
+    tag = _story()
+    tag.regions = REGIONS[:1]
+    tag.deploy("v1.0.3")
+    tag.regions = REGIONS[:2]
+    tag.claim("v1.0.4", "us-east")
+    assert set(tag.state().header.live) == {"us-east"}
+    assert list(lies(tag.state())) == []
+    assert {one.severity for one in _audited(_tag_of(tag))} <= {Severity.WARNING}
+
+
+def test_a_claim_longer_than_any_lease_is_an_error_with_the_line_that_ends_it() -> None:
+    tag = Tag(regions=())
+    tag.deploy("v1.0.0")
+    tag.claim("v1.0.1", None)
+    end = NOON + 60 * 365 * DAY
+    ledger = ledgers.change(tag.state(), tag.state().open[0].deployment_id, lease_end=end)
+    (found,) = _audited(_tag_of(tag, ledger=ledger))
+    assert (found.kind, found.severity) == (FindingKind.LEASE, Severity.ERROR)
+    assert found.next_step.startswith("inv deploy.unlock --env staging --subproject api --deployment 2026")
+    assert found.next_step.endswith(" --now")
+
+
+def test_lines_for_people_that_lie_are_an_error() -> None:
+    ledger = _story().state()
+    text, _ = annotation.write(ledger)
+    assert list(form_findings(TAG, text, ledger)) == []
+    (found,) = form_findings(TAG, text.replace("v1.0.1", "v9.9.9", 1), ledger)
+    assert (found.kind, found.severity) == (FindingKind.FORM, Severity.ERROR)
 
 
 def test_f61_drift_is_found_with_the_line_that_mends_it() -> None:
@@ -351,9 +540,10 @@ def _export(remote: Remote, *tags: Tag) -> exports.Export:
     )
 
 
-def _compared(export: exports.Export, remote: Remote, goes_on: bool | None = None) -> list[Finding]:  # noqa: FBT001 - as in the code
-    known = {} if goes_on is None else {str(TAG): goes_on}
-    return list(exports.changes(export, remote.listing(), known, subproject=None))
+def _compared(
+    export: exports.Export, remote: Remote, gaps: dict[str, str | None] | None = None
+) -> list[Finding]:
+    return list(exports.changes(export, remote.listing(), gaps or {}, subproject=None, file="tags 1.json"))
 
 
 def test_an_immutable_tag_that_changed_or_vanished_is_found() -> None:
@@ -372,7 +562,7 @@ def test_an_immutable_tag_that_changed_or_vanished_is_found() -> None:
         ("api/v1.1.0", FindingKind.CHANGED),
     ]
     assert {one.severity for one in found} == {Severity.ERROR}
-    root = exports.changes(_export(before), after.listing(), {}, subproject="")
+    root = exports.changes(_export(before), after.listing(), {}, subproject="", file="x")
     assert list(root) == []
 
 
@@ -389,7 +579,7 @@ def test_a_ledger_that_went_on_by_our_rules_contains_what_was_exported(todo: lis
     for _ in range(more):
         tag.deploy("v1.0.1", FAILED)
         tag.now += DAY
-    assert exports.contains(tag.ledger, was)
+    assert exports.gap(tag.ledger, was, now=tag.now) is None
 
 
 def test_a_ledger_that_was_rewritten_does_not_contain_what_was_exported() -> None:
@@ -401,13 +591,26 @@ def test_a_ledger_that_was_rewritten_does_not_contain_what_was_exported() -> Non
         tag.ledger, closed=(msgspec.structs.replace(tag.ledger.closed[0], version="v9.0.0"),)
     )
     cut = {seq: _header(cut=Cut(seq=seq, sha256="0" * 64))(shorter) for seq in (4, 5, 6)}
-    contained = [exports.contains(one, was) for one in (tag.ledger, shorter, edited, *cut.values())]
+    gaps = [_gap(one, was) for one in (tag.ledger, shorter, edited, *cut.values())]
     assert was.seq == 5
-    assert contained == [True, False, False, False, False, True]
+    assert gaps[0] is None
+    assert [gap.split(" record ")[-1] for gap in gaps if gap] == [
+        "of then is not in it any more",
+        "of then is another one now",
+        "of then is not in it any more",
+        "of then is another one now",
+        "number 5 of then was dropped before its time",
+    ]
     right = _header(cut=Cut(seq=5, sha256=was.sha256 or ""))(msgspec.structs.replace(shorter, closed=()))
-    assert exports.contains(right, was)
-    assert exports.newest_of(right) == was
-    assert exports.contains(Tag().claim().new, exports.NewestRecord(seq=0, sha256=None))
+    assert _gap(right, was) == "its record number 5 of then was dropped before its time"
+    assert _gap(right, was, now=NOON + 40 * DAY) is None
+    newest = exports.newest_of(right)
+    assert (newest.seq, newest.sha256, newest.records) == (was.seq, was.sha256, {})
+    assert _gap(Tag().claim().new, exports.NewestRecord(seq=0, sha256=None)) is None
+
+
+def _gap(ledger: Ledger, was: exports.NewestRecord, now: datetime = NOON) -> str | None:
+    return exports.gap(ledger, was, now=now)
 
 
 def test_what_became_of_exported_ledgers() -> None:
@@ -415,11 +618,16 @@ def test_what_became_of_exported_ledgers() -> None:
     export = _export(remote, tag)
     assert _said(_compared(export, remote)) == [("api/staging", FindingKind.VANISHED)]
     remote.tag("api/staging")
-    assert _compared(export, remote, goes_on=True) == []
-    for goes_on, word in ((False, "not in it any more"), (None, "can't be read")):
-        (found,) = _compared(export, remote, goes_on)
+    assert _compared(export, remote, {str(TAG): None}) == []
+    cases: list[tuple[dict[str, str | None], str, str]] = [
+        ({str(TAG): "it is another"}, "it is another", "inv tag.verify --export 'tags 1.json'"),
+        ({}, "can't be read", "inv tag.show api/staging"),
+    ]
+    for gaps, word, line in cases:
+        (found,) = _compared(export, remote, gaps)
         assert (found.kind, found.severity) == (FindingKind.REWRITTEN, Severity.ERROR)
         assert word in found.message
+        assert found.next_step == line
     other = msgspec.structs.replace(export, environments={"api/old": export.environments["api/staging"]})
     (found,) = _compared(other, remote)
     assert (found.kind, found.severity) == (FindingKind.NAME, Severity.WARNING)
@@ -433,8 +641,8 @@ def test_an_export_is_read_as_it_was_written(tmp_path: Path) -> None:
     exports.write(path, export)
     assert exports.read(path) == export
     assert json.loads(path.read_text())["immutable"]["api/v1.0.0"]["commitSha"] == ONE
-    exports.refuse_foreign(path)
-    exports.refuse_foreign(tmp_path / "none.json")
+    assert exports.replaced(path) == export
+    assert exports.replaced(tmp_path / "none.json") is None
 
 
 def _spoilt(**fields: Any) -> bytes:
@@ -477,7 +685,7 @@ def test_a_file_that_is_no_export_is_named_with_the_place(tmp_path: Path, data: 
     assert place in caught.value.what
     assert "\x1b" not in caught.value.what
     with pytest.raises(UsageError, match="is not written over"):
-        exports.refuse_foreign(path)
+        exports.replaced(path)
     assert path.read_bytes() == data
 
 

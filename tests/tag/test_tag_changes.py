@@ -63,6 +63,11 @@ def _found(monorepo: Monorepo, paths: Paths, *, since: str | None = None) -> lis
         ("fix: x\nBREAKING CHANGE: y", "fix", Bump.MAJOR),
         ("\n\nfix: x\n", "fix", Bump.PATCH),
         ("fix: x\n\nThe BREAKING CHANGE: of yesterday", "fix", Bump.PATCH),
+        ("fix: x\n\nCloses #\n", "fix", Bump.PATCH),
+        ("fix: x\n\nBody.\n\nSigned-off-by:\n", "fix", Bump.PATCH),
+        ("feat(a)!: x\n\nReviewed-by:\n", "feat", Bump.MAJOR),
+        ("fix: x\n\nBREAKING CHANGE: y\n\nChange-Id:\n", "fix", Bump.MAJOR),
+        ("feat : x\n\nCloses: #1", None, None),
         ("fix: x\n\nbreaking change: y", "fix", Bump.PATCH),
         ("Add x", None, None),
         ("feat : x", None, None),
@@ -146,7 +151,7 @@ def test_the_program_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UnavailableError, match="git-cliff is not installed") as caught:
         Cliff.find()
-    assert caught.value.next_step == "pip install 'ci-tasks[release]'"
+    assert caught.value.next_step == "pip install 'git-cliff>=2.14,<3'"
     there = write(tmp_path / "git-cliff", "#!/bin/sh\necho '[]'\n", executable=True)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}/usr/bin{os.pathsep}/bin")
     with pytest.raises(UnavailableError, match="left commits out"):
@@ -241,6 +246,13 @@ def test_a_message_of_another_encoding(monorepo: Monorepo) -> None:
         parent = put_object(monorepo.clone, head + text, "commit")
     monorepo.git("reset", "--quiet", "--hard", parent)
     assert _found(monorepo, Paths())[:3] == ["\ufffd", "rot", "grüße"]
+
+
+def test_a_graft_does_not_cut_the_history(monorepo: Monorepo) -> None:
+    monorepo.commit("fix: before")
+    head = monorepo.commit("fix: here")
+    (monorepo.clone / ".git/info/grafts").write_text(f"{head}\n", encoding="ascii")
+    assert _found(monorepo, Paths()) == ["here", "before", "Begin"]
 
 
 def test_a_replaced_commit_is_not_believed(monorepo: Monorepo) -> None:

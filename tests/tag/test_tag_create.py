@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +24,7 @@ from ci_tasks.core.entity import json_schema
 from ci_tasks.core.errors import CiTasksError, ConflictError, RefusedError, UnavailableError, UsageError
 from ci_tasks.tag.version.create import NewVersion, create
 from ci_tasks.tag.version.created import CreatedTag, created_text
+from tests.conftest import ROOT, program
 from tests.repositories import build_monorepo, git, write
 from tests.tag.remotes import git_wrapper, once_before, put_object, put_ref, put_tag, snapshot, tag_content
 
@@ -197,10 +202,52 @@ def test_f125_a_commit_on_no_branch_of_the_remote_is_refused(run: Run, monorepo:
     done = run("tag.create", *API)
     assert done.returncode == 3
     assert "on no branch of the remote" in done.stderr
-    assert "next: git push" in done.stderr
+    assert "next: git push --set-upstream origin main\n" in done.stderr
     assert monorepo.remote_refs() == before
     assert run("tag.create", *API, "--unpublished").returncode == 0
     assert _dulwich_tag(monorepo.remote, REF).object[1].decode() == monorepo.git("rev-parse", "HEAD")
+
+
+def test_f42_a_commit_on_no_branch_at_all_gets_one_by_the_next_line(run: Run, monorepo: Monorepo) -> None:
+    monorepo.git("checkout", "--quiet", "--detach")
+    monorepo.git("commit", "--quiet", "--allow-empty", "--message", "Not pushed")
+    done = run("tag.create", *API)
+    line = shlex.split(done.stderr.splitlines()[-1].removeprefix("next: "))
+    assert (done.returncode, line[:2]) == (3, ["git", "push"])
+    git(*line[1:], cwd=monorepo.clone)
+    assert run("tag.create", *API).returncode == 0
+
+
+def test_the_root_project_gets_its_first_version_by_a_dot(run: Run, monorepo: Monorepo) -> None:
+    assert "The root project is named by: --subproject ." in run("tag.create", "--version", "v1.0.0").stderr
+    inside = monorepo.clone / "api"
+    assert run("tag.create", "--version", "v1.0.0", "--subproject", ".", cwd=inside).returncode == 0
+    assert {name for name in monorepo.remote_refs() if "tags" in name} == {"refs/tags/v1.0.0"}
+
+
+def test_ctrl_c_during_the_push_says_that_it_may_be_applied(monorepo: Monorepo, tmp_path: Path) -> None:
+    there, go_on = tmp_path / "there", tmp_path / "go-on"
+    hook = monorepo.remote / "hooks/post-receive"
+    write(hook, f"#!/bin/sh\ntouch {there}\nwhile [ ! -e {go_on} ]; do sleep 0.05; done\n", executable=True)
+    process = subprocess.Popen(
+        [str(program("inv")), "tag.create", *API],
+        cwd=monorepo.clone,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    while not there.exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    said = process.communicate()[1]
+    go_on.touch()
+    assert process.returncode == 130
+    assert "The push may still be applied" in said
+    head = monorepo.git("rev-parse", "HEAD")
+    again = f"tag.create --version v1.0.0 --subproject api --commit {head}"
+    assert said.splitlines()[-1] == f"next: inv {again}"
+    assert REF in monorepo.remote_refs()
 
 
 @pytest.mark.parametrize(
@@ -680,8 +727,10 @@ def test_no_git_cliff(monorepo: Monorepo, tmp_path: Path, monkeypatch: pytest.Mo
     ],
 )
 def test_what_does_not_go_together(monorepo: Monorepo, given: dict[str, str], text: str) -> None:
-    with pytest.raises(UsageError, match=text):
-        create(Checkout.open(monorepo.clone, {}), NewVersion(**given))  # type: ignore[arg-type]  # texts alone
+    with pytest.raises(UsageError, match=text) as caught:
+        create(Checkout.open(monorepo.clone, {}), NewVersion(subproject="api", **given))  # type: ignore[arg-type]  # texts alone
+    line = caught.value.next_step
+    assert line is None or line.endswith(" --subproject api")
 
 
 def test_a_bump_on_the_command_line(run: Run, monorepo: Monorepo) -> None:
@@ -826,3 +875,13 @@ def test_sign_signs_the_tag(monorepo: Monorepo, tmp_path: Path) -> None:
     plain = _bump(monorepo, "minor")
     assert plain.tag is not None
     assert "SIGNATURE" not in git("cat-file", "tag", plain.tag.tag_id, cwd=monorepo.remote)
+
+
+def test_sign_says_that_an_existing_version_stays_unsigned(run: Run, monorepo: Monorepo) -> None:
+    run("tag.create", *API)
+    before = monorepo.remote_refs()
+    plain, signing = run("tag.create", *API), run("tag.create", *API, "--sign")
+    assert (plain.stderr, signing.returncode) == ("", 0)
+    assert "note: api/v1.0.0 is not signed, and stays so" in signing.stderr
+    assert "inv tag.create --version v1.0.1 --subproject api --sign" in signing.stderr
+    assert monorepo.remote_refs() == before

@@ -216,10 +216,8 @@ def test_the_three_kinds() -> None:
         pytest.param("a//b", id="F5-empty-part"),
         pytest.param("api//", id="F5-ends-in-slashes"),
         pytest.param("././api", id="F5-here-twice"),
-        pytest.param("./", id="F5-here-with-slash"),
         pytest.param("./..", id="F5-parent-from-here"),
         pytest.param("./staging", id="F14-an-environment-from-here"),
-        pytest.param(".", id="F5-here"),
         pytest.param(".hidden", id="F11-dot-first"),
         pytest.param("x.lock", id="F11-lock"),
         pytest.param("a..b", id="F11-two-dots"),
@@ -257,6 +255,11 @@ def test_refused_subprojects(component: str) -> None:
         assert GRAMMAR.read(f"{component}/production") is None
         with pytest.raises(UsageError):
             GRAMMAR.parse(f"{component}/v1.0.0")
+
+
+@pytest.mark.parametrize("text", ["", ".", "./"])
+def test_the_root_project_is_named_by_a_dot(text: str) -> None:
+    assert GRAMMAR.subproject(text) == ""
 
 
 @pytest.mark.parametrize("text", ["services/auth", "services/auth/", "./services/auth", "./services/auth/"])
@@ -431,6 +434,14 @@ def test_names_of_other_schemes_that_are_ours(name: str, kind: TagType) -> None:
         pytest.param("Api/production", "Did you mean api?", id="F10-subproject"),
         pytest.param("api/Production", "Did you mean production?", id="F10-environment"),
         pytest.param("api/staging/v1.0.0", "staging is the name of an environment", id="F14-inside"),
+        pytest.param("prduction", "Did you mean production?", id="near-an-environment"),
+        pytest.param("api/prod", "no environment is called 'prod'. Did you mean", id="near-in-a-subproject"),
+        pytest.param("$(id)", "a part is of a-z, 0-9, '.', '_' and '-'", id="F2-letters"),
+        pytest.param("/v1.0.0", "a part of it is empty", id="F5-absolute"),
+        pytest.param("api//v1.0.0", "a part of it is empty", id="F5-empty-part"),
+        pytest.param("api/", "a part of it is empty", id="F5-last-slash"),
+        pytest.param("", "it is empty", id="F13-nothing"),
+        pytest.param("api", "neither a version (api/v1.2.3) nor an environment (api/prod", id="a-subproject"),
     ],
 )
 def test_the_reason_says_what_to_change(name: str, says: str) -> None:
@@ -473,7 +484,7 @@ def test_the_reference_says_what_the_grammar_does() -> None:
     for name, kind in ours:
         assert GRAMMAR.parse(name).tag_type.value.lower() == kind
     foreign = [(name, why) for name, why in _rows("| name | why |")]
-    assert len(foreign) == 9
+    assert len(foreign) == 12
     for name, why in foreign:
         assert why in (GRAMMAR.reason(name) or "")
 

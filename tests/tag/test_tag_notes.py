@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from jsonschema import Draft202012Validator
 
 from ci_tasks.core.checkout import Checkout
 from ci_tasks.core.entity import json_schema
-from ci_tasks.core.errors import RefusedError, UsageError
+from ci_tasks.core.errors import RefusedError, UnavailableError, UsageError
 from ci_tasks.tag.version.change import Change
 from ci_tasks.tag.version.notes import Group, ReleaseNotes, group_of, grouped, notes
 from ci_tasks.tag.version.notes_markdown import as_markdown
@@ -272,3 +273,35 @@ def test_the_lines_for_git_describe(monorepo: Monorepo, pytestconfig: pytest.Con
         ["sh", "-c", command], cwd=monorepo.clone, check=True, capture_output=True, text=True
     ).stdout.strip()
     assert said == f"{wanted}-1-g{monorepo.git('rev-parse', '--short', 'HEAD')}"
+
+
+def test_the_lines_that_fetch_versions_do_not_mind_a_moving_tag(
+    monorepo: Monorepo, pytestconfig: pytest.Config
+) -> None:
+    documented = (pytestconfig.rootpath / "docs/reference/tags.md").read_text(encoding="utf-8").splitlines()
+    lines = [line for line in documented if line.startswith("git fetch ")]
+    assert len(lines) == 2
+    put_tag(monorepo.remote, "api/staging", monorepo.git("rev-parse", "HEAD"))
+    monorepo.git("fetch", "--quiet", "--tags")
+    stale = monorepo.git("rev-parse", "api/staging^{}")
+    head = monorepo.commit()
+    for name in ("api/staging", "api/production", "api/v1.0.0", "v1.0.0"):
+        put_tag(monorepo.remote, name, head)
+    for line in lines:
+        subprocess.run(["sh", "-c", line], cwd=monorepo.clone, check=True, capture_output=True)
+    assert monorepo.git("tag", "--list").split() == ["api/staging", "api/v1.0.0", "v1.0.0"]
+    assert monorepo.git("rev-parse", "api/staging^{}") == stale
+
+
+def test_a_version_that_is_not_there_is_told_before_a_program_that_is_not(
+    monorepo: Monorepo, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/git").symlink_to(str(shutil.which("git")))
+    monkeypatch.setattr("sys.executable", "/nowhere/python")
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    _release(monorepo, "v1.0.0", "feat: old")
+    with pytest.raises(RefusedError, match=r"There is no version api/v9\.0\.0"):
+        _notes(monorepo, "v9.0.0")
+    with pytest.raises(UnavailableError, match="git-cliff is not installed"):
+        _notes(monorepo, "v1.0.0")

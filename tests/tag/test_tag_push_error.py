@@ -24,7 +24,7 @@ Review all repository rules at {ADDRESS}?ref=refs%2Ftags
 """
 
 
-def declined(monorepo: Monorepo, words: str) -> CiTasksError:
+def declined(monorepo: Monorepo, words: str, *, is_environment: bool = True) -> CiTasksError:
     """The error of a push that the remote declines with these words."""
     says = "".join(f"echo '{line}' >&2\n" for line in words.splitlines())
     hook(monorepo.remote, "pre-receive", f"{says}exit 1")
@@ -32,7 +32,13 @@ def declined(monorepo: Monorepo, words: str) -> CiTasksError:
     created = origin.write_tag(tag_content(monorepo.git("rev-parse", "HEAD"), "one"))
     outcome = origin.push([RefUpdate(ref=TAG, new=created, old=None)])
     assert TAG not in monorepo.remote_refs()
-    return push_error(outcome, what="move it", unchanged="Nothing was changed.", later="inv tag.list")
+    return push_error(
+        outcome,
+        what="move it",
+        unchanged="Nothing was changed.",
+        later="inv tag.list",
+        is_environment=is_environment,
+    )
 
 
 @pytest.mark.parametrize(
@@ -53,6 +59,12 @@ def test_a_ruleset_is_named_with_the_actor_that_it_wants(
     assert "GITHUB_TOKEN" in details
     assert ADDRESS in details
     assert ("immutable release" in details) == is_burned
+
+
+def test_f80_who_writes_environment_tags_is_no_matter_of_a_version(monorepo: Monorepo) -> None:
+    error = declined(monorepo, GITHUB.replace("RULE", "Cannot update this ref."), is_environment=False)
+    assert error.what == "Could not move it: a ruleset on GitHub declines it (Cannot update this ref)."
+    assert "An environment tag has one writer" not in "\n".join(error.details)
 
 
 def test_f80_a_ruleset_without_its_rule_is_one_all_the_same(monorepo: Monorepo) -> None:

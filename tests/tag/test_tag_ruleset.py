@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from ci_tasks.core.checkout import Checkout
+from ci_tasks.core.command_line import Line, speaking
 from ci_tasks.core.entity import json_schema, to_builtins
 from ci_tasks.core.errors import (
     CiTasksError,
@@ -173,7 +174,8 @@ def test_the_documents_are_those_of_the_api(writer: str, actor: dict[str, Any]) 
 def test_without_the_setting_nothing_is_printed() -> None:
     with pytest.raises(UsageError, match="tagWriter") as caught:
         rulesets(Settings())
-    assert caught.value.next_step == "export CI_TASKS_TAG_WRITER=deploy-key"
+    assert caught.value.next_step is not None
+    assert all(word in caught.value.next_step for word in ("tagWriter: app:ID", "tagWriter: deploy-key"))
 
 
 def test_the_page_shows_the_patterns_and_the_names() -> None:
@@ -229,8 +231,12 @@ def test_the_repository_is_in_the_address(
     ],
 )
 def test_another_address_is_no_repository(address: str, environ: dict[str, str]) -> None:
-    with pytest.raises(RefusedError, match="not a repository on GitHub"):
+    with (
+        speaking(Line(mount="ci.")),
+        pytest.raises(RefusedError, match="not a repository on GitHub") as caught,
+    ):
         repository_of(address, environ)
+    assert "`inv ci.hook.install --server PATH`" in caught.value.details[1]
 
 
 # What is done on GitHub -----------------------------------------------------------------------------------

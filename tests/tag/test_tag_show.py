@@ -11,14 +11,14 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from ci_tasks.core.checkout import Checkout
-from ci_tasks.core.entity import json_schema, to_builtins
+from ci_tasks.core.entity import from_json, json_schema, to_builtins
 from ci_tasks.core.git.origin import RemoteRef
 from ci_tasks.tag import annotation
 from ci_tasks.tag import ledger as ledgers
 from ci_tasks.tag.listing import Listing
 from ci_tasks.tag.names import DeploymentStatus
 from ci_tasks.tag.nearest import nearest_names
-from ci_tasks.tag.show.model import ShownKind, ShownTag
+from ci_tasks.tag.show.model import ShownKind, ShownSignature, ShownTag
 from ci_tasks.tag.show.show import show
 from ci_tasks.tag.show.text import shown_text
 from tests.repositories import git, write
@@ -177,7 +177,7 @@ def test_a_state_that_does_not_speak_of_its_version(run: Run, monorepo: Monorepo
     assert document["state"]["isOnVersion"] is None
     unstable, stable = _shown(run, VERSION)["version"]["states"]
     assert stable["problem"] == f"it is on {other[:12]}, but the version is on {head[:12]}"
-    assert unstable["problem"] == "it is a lightweight tag: nobody signed it with name and date"
+    assert unstable["problem"] == "it is a lightweight tag: it does not say who made it, or when"
     assert (unstable["createdAt"], unstable["reason"]) == (None, None)
 
 
@@ -253,7 +253,7 @@ def test_where_a_version_runs(run: Run, monorepo: Monorepo, head: str) -> None:
     }
     text = run("tag.show", VERSION).stdout
     assert "UNCERTAIN: v1.1.0 broke off half-way" in text
-    assert "UNREADABLE: what runs in api/canary can't be told. See inv tag.show api/canary" in text
+    assert "UNREADABLE: what runs in api/canary can't be told. See: inv tag.show api/canary" in text
     assert "runs nowhere" not in run("tag.show", "api/v1.2.0").stdout
 
 
@@ -283,7 +283,7 @@ def test_an_environment(run: Run, monorepo: Monorepo, head: str) -> None:
     text = run("tag.show", "api/staging").stdout
     assert text.startswith("api/staging is an environment tag: it says what runs there.\n")
     assert "eu-west  v1.0.0" in text
-    assert "And 4 older ones." in text
+    assert "\n\n4 older ones: inv deploy.history --env staging --subproject api\n" in text
     assert waiting.claim_id in text
 
 
@@ -328,9 +328,9 @@ def test_an_environment_that_can_not_be_read(
 @pytest.mark.parametrize(
     ("name", "content", "why"),
     [
-        ("release-1.2", None, "'release-1.2' is not a tag of ours."),
+        ("release-1.2", None, "'release-1.2' is not a tag of ours: it says neither a version"),
         ("v1.2", None, "a version has three numbers"),
-        ("@scope/pkg@1.2.3", "annotated", "is not a tag of ours"),
+        ("@scope/pkg@1.2.3", "annotated", "'@scope' is not a subproject"),
         ("a-file", b"Key\n", "is not a tag of ours"),
         ("staging/v1.0.0", "annotated", "staging is the name of an environment"),
     ],
@@ -540,3 +540,21 @@ def test_a_tag_of_long_ago(run: Run, monorepo: Monorepo, head: str) -> None:
     document = _shown(run, "v1.0.0")
     assert (document["createdAt"], document["createdBy"]) == (None, None)
     assert "Created" not in run("tag.show", "v1.0.0").stdout
+
+
+@pytest.mark.parametrize(
+    ("status", "signer", "said"),
+    [
+        ("GOOD", "a@example.invalid", "good by a@example.invalid (key SHA256:x)"),
+        ("REVOKED", "a@example.invalid", "by a@example.invalid, with a REVOKED key (SHA256:x)"),
+        ("EXPIRED", None, "an EXPIRED key (SHA256:x)"),
+        ("UNSIGNED", None, "none"),
+    ],
+)
+def test_what_is_said_of_a_signature(
+    run: Run, head: str, *, status: str, signer: str | None, said: str
+) -> None:
+    shown = from_json(run("tag.show", VERSION, "--json").stdout.encode(), ShownTag, what="The answer")
+    assert shown.commit_sha == head
+    signature = ShownSignature(status=status, signer=signer, key="SHA256:x")
+    assert f"\nSignature   {said}\n" in shown_text(msgspec.structs.replace(shown, signature=signature))

@@ -156,7 +156,7 @@ def test_f58_a_version_that_is_not_there(run: Run, monorepo: Monorepo, head: str
     assert done.returncode == 3
     assert "There is no version api/v1.1.0 on the remote." in done.stderr
     assert "The newest are: v1.0.0." in done.stderr
-    assert "next: inv tag.create --version v1.1.0 --subproject api\n" in done.stderr
+    assert "next: inv tag.list --subproject api --type version\n" in done.stderr
     assert monorepo.remote_refs() == before
 
 

@@ -20,7 +20,7 @@ from ci_tasks.tag.clock import utc_now
 from ci_tasks.tag.grammar import EnvironmentTag, VersionTag, parse_version
 from ci_tasks.tag.listing import Listing
 from ci_tasks.tag.names import DeploymentStatus, VersionState
-from ci_tasks.tag.store import TagStore
+from ci_tasks.tag.store import TagStore, next_patch
 from ci_tasks.tag.writer import LedgerWriter
 from tests.repositories import git
 from tests.tag.names import GRAMMAR
@@ -155,8 +155,15 @@ def test_bad_environment_tags_are_not_written_over(
     if make not in {_misnamed, _two_names}:
         assert named in caught.value.what
     look = f"To look at it: git fetch --no-tags {monorepo.remote} {REF} && git show FETCH_HEAD"
-    assert caught.value.details == (look,)
-    adopt = '--env staging --subproject api --version VERSION --adopt --reason "why"'
+    assert caught.value.details[0] == look
+    assert caught.value.next_step == "inv tag.list --subproject api --type version"
+    for version in ("v1.0.0", "v1.1.0"):
+        put_tag(monorepo.remote, f"api/{version}", head if version == "v1.0.0" else monorepo.commit())
+    with pytest.raises(UnreadableLedgerError) as caught:
+        store.environment(TAG)
+    is_on_a_commit = git("cat-file", "-t", f"{REF}^{{}}", cwd=monorepo.remote) == "commit"
+    version = "v1.0.0" if is_on_a_commit and make is not _lightweight else "v1.1.0"
+    adopt = f'--env staging --subproject api --version {version} --adopt --reason "why"'
     assert caught.value.next_step == f"inv tag.assign {adopt}"
 
 
@@ -395,3 +402,23 @@ def test_f124_without_a_remote_the_look_at_a_bad_ledger_is_local(
     done = inv("deploy.history", "--env", "staging", "--subproject", "api", cwd=monorepo.clone)
     assert done.returncode == 4
     assert "To look at it: git show refs/tags/api/staging\n" in done.stderr
+
+
+def test_the_next_version_is_one_that_is_free() -> None:
+    assert next_patch(V1) == "inv tag.create --version v1.0.1 --subproject api"
+    taken = {"api/v1.0.0", "api/v1.0.1", "api/v1.0.2-stable", "web/v1.0.2"}
+    assert next_patch(V1, taken) == "inv tag.create --version v1.0.2 --subproject api"
+    beta = VersionTag(subproject="", version=parse_version("v2.0.0-beta.1"))
+    assert next_patch(beta) == "inv tag.create --version v2.0.1"
+
+
+def test_f50_a_version_that_can_not_be_trusted_is_followed_by_a_free_one(
+    store: TagStore, monorepo: Monorepo, head: str
+) -> None:
+    git("update-ref", "refs/tags/api/v1.0.0", head, cwd=monorepo.remote)
+    put_tag(monorepo.remote, "api/v1.0.1", head)
+    listing = store.listing()
+    ref = listing.refs["api/v1.0.0"]
+    with pytest.raises(RefusedError, match="it does not say who made it, or when") as caught:
+        store.verify(V1, ref, store.origin.objects([ref])[ref.object_id], taken=listing.refs)
+    assert caught.value.next_step == "inv tag.create --version v1.0.2 --subproject api"

@@ -11,12 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ci_tasks.core.errors import RefusedError
 from ci_tasks.tag import annotation, retention, review
 from ci_tasks.tag import ledger as ledgers
 from ci_tasks.tag.model import Cut, Override
 from ci_tasks.tag.names import DeploymentKind, DeploymentStatus
 from tests.tag.moves import REGIONS, STORE, Move, Step, Tag, moved_by_hand, steps, take
-from tests.tag.records import NOON, commit_of, empty, record
+from tests.tag.records import HOUR, NOON, commit_of, deployed, empty, record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 SUCCESS, FAILED, CANCELLED = DeploymentStatus.SUCCESS, DeploymentStatus.FAILED, DeploymentStatus.CANCELLED
 DAY = timedelta(days=1)
 OTHER = "f" * 40
+WHY = Override(reason="it had to be", signer=None)
+LONG_PATHS = tuple(f"scripts/{number:02d}-" + "x" * 90 for number in range(20))
 OLD = "20260101T000000Z-0000ff"
 
 
@@ -34,7 +37,7 @@ OLD = "20260101T000000Z-0000ff"
 @given(
     st.lists(steps, max_size=25),
     st.sampled_from([(), REGIONS[:1], REGIONS[:2], REGIONS]),
-    st.sampled_from([-DAY, timedelta(), DAY]),
+    st.sampled_from([-20 * HOUR, timedelta(), 20 * HOUR]),
 )
 def test_whatever_we_do_is_legal(todo: list[Step], regions: tuple[str, ...], skew: timedelta) -> None:
     tag = Tag(regions=regions)
@@ -67,21 +70,63 @@ def _many(count: int, **fields: Any) -> Tag:
 
 
 def test_a_large_ledger_shrinks_legally() -> None:
-    tag = _many(20, reason="x" * 20_000)
+    tag = _many(90, uncommitted=LONG_PATHS)
     assert tag.ledger is not None
-    assert [one.digest is not None for one in tag.ledger.closed] == [False] * 12 + [True] * 8
+    short = [one.digest is not None for one in tag.ledger.closed]
+    assert short == sorted(short)
+    assert 0 < sum(short) < 90
     assert [found for move in tag.moves for found in move.faults()] == []
 
 
-@pytest.mark.parametrize("override", [None, Override(reason="it had to be", signer=None)], ids=["", "debts"])
-def test_a_ledger_of_more_than_one_mebibyte_drops_its_oldest_legally(override: Override | None) -> None:
-    tag = _many(30, triggered_by="x" * 50_000, override=override)
+def _full(**fields: Any) -> Tag:
+    """A tag with as many closed records as there is room for."""
+    tag = Tag(regions=())
+    state = empty()
+    for number in range(1100):
+        made = record(100_000 + number, None, "v0.1.0", tag.now, triggered_by="x" * 500, **fields)
+        state = deployed(state, made, FAILED)
+    tag.ledger = annotation.fit(ledgers.settle_target(state))
+    tag.target, tag.object_id = tag.ledger.header.target, OTHER
+    tag.now += timedelta(minutes=10)
+    return tag
+
+
+def test_a_ledger_of_more_than_one_mebibyte_drops_its_oldest_legally() -> None:
+    tag = _full()
+    for number in range(4):
+        tag.deploy(f"v1.0.{number}", FAILED, uncommitted=LONG_PATHS)
     assert tag.ledger is not None
-    assert len(tag.ledger.closed) < 30
+    assert len(tag.ledger.closed) < 1104
     assert tag.ledger.header.cut == Cut(
-        seq=30 - len(tag.ledger.closed), sha256=tag.ledger.closed[-1].prev or ""
+        seq=1104 - len(tag.ledger.closed), sha256=tag.ledger.closed[-1].prev or ""
     )
     assert [found for move in tag.moves for found in move.faults()] == []
+
+
+def test_what_waits_for_a_review_is_never_dropped() -> None:
+    tag = _full(override=WHY)
+    assert tag.ledger is not None
+    assert len(tag.ledger.closed) == 1100
+    assert tag.ledger.header.cut is None
+    with pytest.raises(RefusedError, match="larger than 1 MiB"):
+        annotation.write(tag.ledger)
+
+
+def test_a_record_may_be_shortened_as_soon_as_it_is_closed() -> None:
+    """Where all older ones are as short as they get, only its own length counts."""
+    tag = _full()
+    small = tag.ledger
+    assert small is not None
+    while annotation.size(small) > annotation.SHRINK_ABOVE - 2000:
+        small = msgspec.structs.replace(small, closed=small.closed[: len(small.closed) - 1])
+    last = small.closed[-1]
+    cut = Cut(seq=(last.seq or 0) - 1, sha256=last.prev or "")
+    tag.ledger = _header(cut=cut)(small)
+    tag.claim("v1.0.0", None, uncommitted=LONG_PATHS)
+    move = tag.close()
+    assert move.new.closed[0].digest is not None
+    assert annotation.size(move.new) < annotation.SHRINK_ABOVE - 1000
+    assert move.faults() == []
 
 
 def _dropped(new: Ledger, *which: int) -> Ledger:
@@ -93,7 +138,7 @@ def _dropped(new: Ledger, *which: int) -> Ledger:
 
 
 def test_more_than_has_to_go_must_not_go() -> None:
-    move = _many(30, triggered_by="x" * 50_000).moves[-1]
+    move = _full().deploy("v1.0.0", FAILED, uncommitted=LONG_PATHS)
     assert move.faults() == []
     assert "although the ledger is not large" in "".join(
         move.faults(new=_dropped(move.new, *range(10, len(move.new.closed))))
@@ -262,11 +307,12 @@ LEDGERS: dict[str, Callable[[Ledger], Ledger]] = {
     "waiting: nonce": _open("ap-south", nonce="0" * 32),
     "waiting: an override": _open("ap-south", override=Override(reason="late", signer=None)),
     "waiting: runs without a lease": _open("ap-south", status=DeploymentStatus.RUNNING),
+    "a claim on a place that is not there": _with(record(58, "mars", at=LAST.now)),
     "a second claim on the same place": _with(record(53, "eu-west")),
     "a claim on every place": _with(record(54)),
-    "a claim that has begun already": _with(record(55, "mars", at=LAST.now, scripts_started=True)),
-    "a claim without a lease": _with(record(56, "mars", lease_end=None)),
-    "an open assignment": _with(record(57, "mars", kind=DeploymentKind.ASSIGN)),
+    "a claim that has begun already": _with(record(55, "us-east", at=LAST.now, scripts_started=True)),
+    "a claim without a lease": _with(record(56, "us-east", lease_end=None)),
+    "an open assignment": _with(record(57, "us-east", kind=DeploymentKind.ASSIGN)),
     "a closed record is open again": lambda new: msgspec.structs.replace(
         new,
         closed=new.closed[1:],
@@ -389,12 +435,86 @@ def _reclosed(state: Ledger, made: Deployment, status: DeploymentStatus = SUCCES
     return ledgers.close(state, made.deployment_id, status, at=made.started_at)
 
 
+AT_ONCE = {"lease_end": None, "inputs": None}
+NEW = "20260105T120000Z-00ffff"
+
+
+def _assignment(tag: Tag, **fields: Any) -> Deployment:
+    """An assignment of a version to the one region where nobody is at work."""
+    made = tag.made("eu-west", "v1.3.0", kind=DeploymentKind.ASSIGN, **AT_ONCE)
+    return msgspec.structs.replace(made, **fields)
+
+
+def _waiting(tag: Tag, **fields: Any) -> Deployment:
+    made = tag.made("eu-west", "v1.3.0", status=DeploymentStatus.PENDING, lease_end=None)
+    return msgspec.structs.replace(made, **fields)
+
+
+def _of_claim(made: Deployment, claim: str, region: str | None = None) -> Deployment:
+    region = region or made.region
+    return msgspec.structs.replace(made, claim_id=claim, deployment_id=f"{claim}.{region}", region=region)
+
+
+def _reviewed(tag: Tag, state: Ledger) -> Ledger:
+    """The ledger with a review of its newest debt."""
+    debt = review.debts(state)[0]
+    made = tag.made(
+        None,
+        debt.version,
+        kind=DeploymentKind.REVIEW,
+        reviews=debt.claim_id,
+        commit_sha=debt.commit_sha,
+        **AT_ONCE,
+    )
+    return review.reviewed(state, made)
+
+
+def _turned(tag: Tag, state: Ledger, **fields: object) -> Ledger:
+    """The ledger in which the turn of the one who waits has come, with other fields than before."""
+    turn = {"status": DeploymentStatus.RUNNING, "lease_end": tag.now + HOUR, **fields}
+    return ledgers.change(state, state.open[0].deployment_id, **turn)
+
+
+def _rewritten(state: Ledger, old: str, new: str) -> Ledger:
+    """The ledger whose newest record has another line that says the same."""
+    first, *others = state.closed
+    line = ledgers.line(first).decode()
+    line = line.replace(old, new, 1) if old else line + new
+    return msgspec.structs.replace(state, closed=(ledgers.with_line(first, line.encode()), *others))
+
+
+def _long_ago(tag: Tag, state: Ledger) -> Ledger:
+    """The ledger in which the claim ended as soon as it began, days ago."""
+    tag.now += 3 * DAY
+    running = state.open[1]
+    return ledgers.close(state, running.deployment_id, FAILED, at=running.started_at, scripts_started=True)
+
+
+def _first_shrunk(state: Ledger) -> Ledger:
+    first, *others = state.closed
+    return msgspec.structs.replace(state, closed=(retention.shrink(first), *others))
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda tag, state: ledgers.assign(state, (_assignment(tag),), regions=REGIONS[:2], at=tag.now),
+        lambda tag, state: msgspec.structs.replace(state, open=(*state.open, _waiting(tag))),
+        _turned,
+        _reviewed,
+    ],
+    ids=["assignment", "waiting", "turn", "review"],
+)
+def test_what_is_forged_below_is_legal_without_the_lie(made: Callable[[Tag, Ledger], Ledger]) -> None:
+    tag, state = _at_work()
+    assert _forged(tag, made(tag, state)) == []
+
+
 def test_a_forgery_without_a_lie_is_a_legal_move() -> None:
     tag, state = _at_work()
     assert _forged(tag, msgspec.structs.replace(state)) == []
 
 
-AT_ONCE = {"lease_end": None, "inputs": None}
 FORGERIES: dict[str, tuple[Callable[[Tag, Ledger], Ledger], str]] = {
     "a deployment out of nothing": (
         lambda tag, state: _reclosed(state, tag.made("eu-west", "v9.0.0")),
@@ -486,6 +606,199 @@ FORGERIES: dict[str, tuple[Callable[[Tag, Ledger], Ledger], str]] = {
     "an open record among the closed ones": (
         lambda tag, state: _with(tag.made("eu-west", "v1.4.0"), at="closed")(state),
         "stands among the closed records",
+    ),
+    "a claim of yesterday": (
+        lambda tag, state: ledgers.claim(
+            state, (tag.made("eu-west", "v1.3.0", started_at=tag.now - 2 * DAY),), regions=REGIONS[:2]
+        ),
+        "began at 2026-01-03",
+    ),
+    "an assignment of long ago": (
+        lambda tag, state: ledgers.assign(
+            state, (_assignment(tag, started_at=NOON - 40 * DAY),), regions=REGIONS[:2], at=NOON - 40 * DAY
+        ),
+        "began at 2025-11-26 12:00:00 UTC, and that is not now",
+    ),
+    "an assignment of the future": (
+        lambda tag, state: ledgers.assign(
+            state, (_assignment(tag, started_at=NOON + 40 * DAY),), regions=REGIONS[:2], at=NOON + 40 * DAY
+        ),
+        "began at 2026-02-14",
+    ),
+    "a result of long ago": (
+        _long_ago,
+        "and that is not now",
+    ),
+    "a result of the future": (
+        lambda tag, state: ledgers.close(
+            state, state.open[1].deployment_id, FAILED, at=tag.now + 2 * DAY, scripts_started=True
+        ),
+        "and that is not now",
+    ),
+    "a name that is not the claim's and the region's": (
+        lambda tag, state: ledgers.assign(
+            state,
+            (_assignment(tag, deployment_id="20260105T120000Z-0000ff.us-east"),),
+            regions=REGIONS[:2],
+            at=tag.now,
+        ),
+        "is not named after its claim",
+    ),
+    "a claim with a region in its name": (
+        lambda tag, state: ledgers.claim(
+            state,
+            (
+                tag.made(
+                    "eu-west",
+                    "v1.3.0",
+                    claim_id="20260105T120000Z-0000ff.a",
+                    deployment_id="20260105T120000Z-0000ff.a.eu-west",
+                ),
+            ),
+            regions=REGIONS[:2],
+        ),
+        "is not named after its claim",
+    ),
+    "one more region of an old claim": (
+        lambda tag, state: ledgers.claim(
+            state, (_of_claim(tag.made("eu-west", "v1.3.0"), state.closed[-1].claim_id),), regions=REGIONS[:2]
+        ),
+        "its claim is an older one",
+    ),
+    "a new override under a review that is there": (
+        lambda tag, state: ledgers.assign(
+            _reviewed(tag, state),
+            (_of_claim(_assignment(tag, override=WHY), state.closed[0].claim_id, "ap-south"),),
+            regions=REGIONS,
+            at=tag.now,
+        ),
+        "there is a review of it already",
+    ),
+    "a review of what is at work": (
+        lambda tag, _: _reviewed(tag, tag.claim("v1.3.0", "eu-west", override=WHY).new),
+        "which has not ended",
+    ),
+    "a waiter whose turn is another version's": (
+        lambda tag, state: _turned(tag, state, version="v9.0.0", commit_sha=commit_of("v9.0.0")),
+        "another version, another commitSha",
+    ),
+    "a waiter whose turn has another reason": (
+        lambda tag, state: _turned(tag, state, reason="mine"),
+        "another reason",
+    ),
+    "a waiter whose turn began earlier": (
+        lambda tag, state: _turned(tag, state, started_at=NOON),
+        "another startedAt",
+    ),
+    "a waiter whose turn is over already": (
+        lambda tag, state: _turned(tag, state, scripts_started=True),
+        "its scripts have started already",
+    ),
+    "a waiter that broke off half-way": (
+        lambda tag, state: ledgers.close(
+            state, state.open[0].deployment_id, FAILED, at=tag.now, scripts_started=True
+        ),
+        "only waited, and is closed as if its scripts had started",
+    ),
+    "a success without a script": (
+        lambda tag, _: ledgers.close(
+            tag.claim("v1.3.0", "eu-west").new,
+            tag.state().open[-1].deployment_id,
+            SUCCESS,
+            at=tag.now,
+            scripts_started=False,
+        ),
+        "ran no script, and is recorded as a success",
+    ),
+    "a lease that is cut": (
+        lambda _, state: ledgers.change(state, state.open[1].deployment_id, lease_end=NOON - 900 * DAY),
+        "has a lease that ends earlier than before",
+    ),
+    "a lease that is said to be over": (
+        lambda tag, state: ledgers.close(
+            state,
+            state.open[1].deployment_id,
+            CANCELLED,
+            at=tag.now,
+            ended_by=f"its lease ended at {tag.now:%Y-%m-%d %H:%M:%S} UTC",
+            scripts_started=True,
+        ),
+        "because its lease was over, but it was not",
+    ),
+    "a lease that is settled too early": (
+        lambda tag, state: ledgers.close(
+            state,
+            state.open[1].deployment_id,
+            CANCELLED,
+            at=tag.now,
+            ended_by="settled by me: its lease was over",
+            scripts_started=True,
+        ),
+        "because its lease was over, but it was not",
+    ),
+    "a lease that ended at another time": (
+        lambda tag, state: ledgers.close(
+            state,
+            state.open[1].deployment_id,
+            CANCELLED,
+            at=tag.now + HOUR,
+            ended_by="its lease ended at 2026-01-01 00:00:00 UTC",
+            scripts_started=True,
+        ),
+        "with another end of its lease",
+    ),
+    "a region twice": (
+        lambda _, state: _header(regions=("us-east", "us-east"))(state),
+        "a region twice",
+    ),
+    "thousands of regions": (
+        lambda _, state: _header(regions=tuple(f"r{number}" for number in range(101)))(state),
+        "it has 101 regions",
+    ),
+    "thousands of records": (
+        lambda tag, state: ledgers.assign(
+            state,
+            tuple(_of_claim(_assignment(tag), NEW, f"r{number}") for number in range(101)),
+            regions=REGIONS,
+            at=tag.now,
+        ),
+        "101 of its records are new",
+    ),
+    "a long line": (
+        lambda tag, state: ledgers.assign(
+            state, (_assignment(tag, uncommitted=("x" * 900,) * 9),), regions=REGIONS[:2], at=tag.now
+        ),
+        "is a line of ",
+    ),
+    "a long reason to wait": (
+        lambda tag, state: msgspec.structs.replace(
+            state, open=(*state.open, _waiting(tag, reason="x" * 1001))
+        ),
+        "a text of more than 1000 characters",
+    ),
+    "a claim that grew": (
+        lambda _, state: ledgers.change(state, state.open[1].deployment_id, stop_requested="x" * 1001),
+        "a text of more than 1000 characters",
+    ),
+    "a line with blanks": (
+        lambda tag, state: _rewritten(
+            ledgers.assign(state, (_assignment(tag),), regions=REGIONS[:2], at=tag.now), "", " "
+        ),
+        "is not written as ci-tasks writes a record",
+    ),
+    "a line that says it twice": (
+        lambda tag, state: _rewritten(
+            ledgers.assign(state, (_assignment(tag),), regions=REGIONS[:2], at=tag.now),
+            "{",
+            '{"version":"v6.6.6",',
+        ),
+        "is not written as ci-tasks writes a record",
+    ),
+    "a new record that is shortened at once": (
+        lambda tag, state: _first_shrunk(
+            ledgers.assign(state, (_assignment(tag),), regions=REGIONS[:2], at=tag.now)
+        ),
+        "was shortened although the ledger is not large",
     ),
 }
 """Lies that fit: made with the ledger's own functions, or told alike everywhere."""

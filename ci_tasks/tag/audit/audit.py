@@ -41,7 +41,7 @@ def immutable_findings(
             fault = authenticity.fault(name, ref, obj)
             if fault is not None:
                 kind = FindingKind.LIGHTWEIGHT if ref.peeled is None else FindingKind.OBJECT
-                yield finding(tag, kind, f"It can't be trusted: {fault}.", _way_out(tag))
+                yield finding(tag, kind, f"It can't be trusted: {fault}.", _way_out(tag, listing))
         if isinstance(tag, StateTag):
             yield from _state_findings(tag, ref, listing)
         if obj is not None and obj.kind == "tag":
@@ -55,9 +55,9 @@ def _is_as_usual(name: str, ref: RemoteRef, obj: RawObject | None) -> bool:
     )
 
 
-def _way_out(tag: VersionTag | StateTag) -> str:
+def _way_out(tag: VersionTag | StateTag, listing: Listing) -> str:
     """A bad version can only be followed by another one."""
-    return show_line(tag) if isinstance(tag, StateTag) else next_patch(tag)
+    return show_line(tag) if isinstance(tag, StateTag) else next_patch(tag, listing.refs)
 
 
 def show_line(name: object) -> str:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 from msgspec import Meta
 
 from ci_tasks.core.command_line import typed
-from ci_tasks.core.entity import Entity, from_json, to_json
+from ci_tasks.core.entity import Entity, canonical_json, from_json, to_json
 from ci_tasks.core.errors import UsageError
 from ci_tasks.core.files import read_file, write_atomically
+from ci_tasks.tag import annotation, chain, retention
 from ci_tasks.tag import ledger as ledgers
 from ci_tasks.tag.audit.audit import commit_of, show_line
 from ci_tasks.tag.audit.finding import FindingKind, finding
-from ci_tasks.tag.grammar import EnvironmentTag
-from ci_tasks.tag.model import CommitId, Digest, Moment
+from ci_tasks.tag.fresh import CLOCKS
+from ci_tasks.tag.grammar import EnvironmentTag, StateTag
+from ci_tasks.tag.model import CommitId, Digest, Moment, RecordId, RegionKey
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -23,14 +27,35 @@ if TYPE_CHECKING:
 
     from ci_tasks.core.git.origin import RemoteRef
     from ci_tasks.tag.audit.finding import Finding
-    from ci_tasks.tag.grammar import StateTag, VersionTag
+    from ci_tasks.tag.grammar import VersionTag
     from ci_tasks.tag.ledger import Ledger
     from ci_tasks.tag.listing import Listing
+    from ci_tasks.tag.model import Deployment
 
-LARGEST = 64 * 1024 * 1024
-"""Bytes of a file that is read: 100,000 tags with long names take half of it."""
+LARGEST = 256 * 1024 * 1024
+"""Bytes of a file that is read: 100,000 tags with long names take an eighth, as many records less."""
 MOST_TAGS = 250_000
 FORM = 1
+_CORE = (
+    "deployment_id",
+    "version",
+    "subproject",
+    "environment",
+    "region",
+    "status",
+    "started_at",
+    "completed_at",
+    "triggered_by",
+    "commit_sha",
+    "claim_id",
+    "kind",
+    "override",
+    "scripts_started",
+    "seq",
+    "prev",
+    "reviews",
+)
+"""What a record keeps when it is shrunk."""
 
 TagName = Annotated[str, Meta(pattern=r"^[a-z0-9_][a-z0-9._/-]{0,119}$(?!\n)")]
 
@@ -42,11 +67,23 @@ class ImmutableTag(Entity, frozen=True, kw_only=True):
     commit_sha: CommitId
 
 
+class KeptRecord(Entity, frozen=True, kw_only=True):
+    """A closed record: when it ended, and the half of a SHA-256 over what stays when it is shrunk."""
+
+    completed_at: Moment
+    core: Annotated[str, Meta(pattern=r"^[0-9a-f]{32}$(?!\n)")]
+
+
 class NewestRecord(Entity, frozen=True, kw_only=True):
-    """How far a ledger went: its newest closed record's number and SHA-256; 0 and null where it had none."""
+    """How far a ledger went: its newest closed record's number and SHA-256; 0 and null where it had none.
+
+    `records` are the closed records that it had, by number; `live` names what had brought each region there.
+    """
 
     seq: Annotated[int, Meta(ge=0)]
     sha256: Digest | None
+    records: Annotated[dict[int, KeptRecord], Meta(max_length=MOST_TAGS)] = {}  # noqa: RUF012 - msgspec copies it
+    live: dict[RegionKey, RecordId | None] = {}  # noqa: RUF012 - msgspec copies it
 
 
 class Export(Entity, frozen=True, kw_only=True):
@@ -82,11 +119,25 @@ def taken(
 
 
 def newest_of(ledger: Ledger) -> NewestRecord:
-    """The newest closed record of a ledger, or what its cut says of it."""
-    if ledger.closed:
-        return NewestRecord(seq=ledger.closed[0].seq or 0, sha256=ledgers.digest(ledger.closed[0]))
-    cut = ledger.header.cut
-    return NewestRecord(seq=cut.seq, sha256=cut.sha256) if cut else NewestRecord(seq=0, sha256=None)
+    """How far a ledger went: its newest closed record, or what its cut says of it, and all that are there."""
+    seq, sha256 = ledgers.newest(ledger)
+    return NewestRecord(
+        seq=seq,
+        sha256=sha256,
+        records={
+            record.seq or 0: KeptRecord(
+                completed_at=record.completed_at or record.started_at, core=_core(record)
+            )
+            for record in ledger.closed
+        },
+        live={key: live.deployment_id for key, live in ledger.header.live.items()},
+    )
+
+
+def _core(record: Deployment) -> str:
+    """Half of a SHA-256 over what a record keeps when it is shrunk: nothing in the chain vouches for that."""
+    values = [ledgers.digest(record), *(getattr(record, field) for field in _CORE)]
+    return hashlib.sha256(canonical_json(values)).hexdigest()[:32]
 
 
 def read(path: Path) -> Export:
@@ -106,12 +157,12 @@ def write(path: Path, export: Export) -> None:
     write_atomically(path, to_json(export, indent=1) + b"\n")
 
 
-def refuse_foreign(path: Path) -> None:
-    """Raise UsageError where something else than an export would be written over."""
+def replaced(path: Path) -> Export | None:
+    """The export that would be written over; UsageError where it is something else."""
     if not (path.exists() or path.is_symlink()):
-        return
+        return None
     try:
-        read(path)
+        return read(path)
     except UsageError as error:
         raise UsageError(
             f"{path.name} is not written over: {error.what}",
@@ -121,38 +172,67 @@ def refuse_foreign(path: Path) -> None:
 
 
 def changes(
-    export: Export, listing: Listing, goes_on: Mapping[str, bool], *, subproject: str | None
+    export: Export,
+    listing: Listing,
+    gaps: Mapping[str, str | None],
+    *,
+    subproject: str | None,
+    file: str,
 ) -> Iterator[Finding]:
     """What is not as it was at the export. What is new since then is fine.
 
-    `goes_on` says of each ledger that can be read what `contains` says of it; `subproject` is the one to
-    compare, None for all that the export is of.
+    `gaps` says of each ledger that can be read what `gap` says of it; `subproject` is the one to compare,
+    None for all that the export is of. `file` is the one that the export was read from.
     """
     for name, was in export.immutable.items():
         if subproject in {None, name.rpartition("/")[0]}:
-            yield from _immutable_changes(name, was, listing.refs.get(name))
+            yield from _immutable_changes(name, was, listing)
     for name in export.environments:
         if subproject in {None, name.rpartition("/")[0]}:
-            yield from _ledger_changes(name, listing, goes_on.get(name))
+            yield from _ledger_changes(name, listing, gaps, _anew_line(export, file))
 
 
-def contains(ledger: Ledger, was: NewestRecord) -> bool:
-    """True where the chain has the record that was the newest at the export, or has dropped it since."""
-    if was.seq == 0:
-        return True
-    for record in ledger.closed:
-        if record.seq == was.seq:
-            return ledgers.digest(record) == was.sha256
+def gap(ledger: Ledger, was: NewestRecord, *, now: datetime) -> str | None:
+    """Why a ledger does not go on from what it was at the export; None where it does.
+
+    It goes on where each record of then is there as it was, or was dropped, and could be: it was old enough
+    by now, or the ledger is so large that newer ones go, too.
+    """
+    return next(_gaps(ledger, was, now), None)
+
+
+def _gaps(ledger: Ledger, was: NewestRecord, now: datetime) -> Iterator[str]:
+    kept = {record.seq: record for record in ledger.closed}
     cut = ledger.header.cut
-    if cut is None or cut.seq < was.seq:
-        return False
-    return cut.seq > was.seq or cut.sha256 == was.sha256
+    newest, follower = kept.get(was.seq), kept.get(was.seq + 1)
+    if was.seq and newest is None and (cut is None or cut.seq < was.seq):
+        yield "its newest record of then is not in it any more"
+    linked = [
+        *([ledgers.digest(newest)] if newest else []),
+        *([follower.prev] if follower else []),
+        *([cut.sha256] if cut and cut.seq == was.seq else []),
+    ]
+    if any(sha256 != was.sha256 for sha256 in linked):
+        yield "its newest record of then is another one now"
+    is_large = annotation.size(ledger) > chain.NEVER_DROPPED
+    for seq, record in was.records.items():
+        if seq in kept:
+            if _core(kept[seq]) != record.core:
+                yield f"{kept[seq].deployment_id} is not what it was"
+        elif cut is None or seq > cut.seq:
+            yield f"its record number {seq} of then is gone, and was not dropped as old ones are"
+        elif not is_large and now - record.completed_at <= retention.KEEP_DAYS - CLOCKS:
+            yield f"its record number {seq} of then was dropped before its time"
+    listed = ledger.header.regions or ("",)
+    for key in was.live:
+        if key in listed and key not in ledger.header.live:
+            yield f"{key or ledger.header.environment} was live at the export, and is not any more"
 
 
-def _immutable_changes(name: str, was: ImmutableTag, ref: RemoteRef | None) -> Iterator[Finding]:
+def _immutable_changes(name: str, was: ImmutableTag, listing: Listing) -> Iterator[Finding]:
+    ref = listing.refs.get(name)
     if ref is None:
-        message = f"It was there at the export, on {was.commit_sha[:12]}, and is gone."
-        yield finding(name, FindingKind.VANISHED, message, _list_line(name))
+        yield _vanished(name, was, listing)
     elif (ref.object_id, commit_of(ref)) != (was.tag_id, was.commit_sha):
         where = f"on {was.commit_sha[:12]}"
         if commit_of(ref) == was.commit_sha:
@@ -161,7 +241,29 @@ def _immutable_changes(name: str, was: ImmutableTag, ref: RemoteRef | None) -> I
         yield finding(name, FindingKind.CHANGED, message, show_line(name))
 
 
-def _ledger_changes(name: str, listing: Listing, goes_on: bool | None) -> Iterator[Finding]:  # noqa: FBT001 - None: it can't be read
+def _vanished(name: str, was: ImmutableTag, listing: Listing) -> Finding:
+    """A version can't be had back; what was said of one that is there can be said again."""
+    message, line = f"It was there at the export, on {was.commit_sha[:12]}, and is gone", _list_line(name)
+    tag = listing.grammar.read(name)
+    if isinstance(tag, StateTag):
+        message += f": nothing says any more that {tag.version_tag} is {tag.state.value}"
+        is_worse = any(state.is_bad for state in listing.states(tag.version_tag))
+        if str(tag.version_tag) in listing.refs and (tag.state.is_bad or not is_worse):
+            option = f"--subproject {tag.subproject} " if tag.subproject else ""
+            state = f'--version {tag.version} --state {tag.state.value} --reason "why"'
+            line = typed(f"tag.state {option}{state}")
+    return finding(name, FindingKind.VANISHED, f"{message}.", line)
+
+
+def _anew_line(export: Export, file: str) -> str:
+    """The line that begins a new witness in the place of this one."""
+    option = f" --subproject {export.subproject}" if export.subproject else ""
+    return typed(f"tag.verify --export {quote(file)}{option}")
+
+
+def _ledger_changes(
+    name: str, listing: Listing, gaps: Mapping[str, str | None], anew: str
+) -> Iterator[Finding]:
     if not isinstance(listing.grammar.read(name), EnvironmentTag):
         message = "It was exported, but the settings name no such environment any more: it was not compared."
         yield finding(name, FindingKind.NAME, message, show_line(name))
@@ -169,10 +271,15 @@ def _ledger_changes(name: str, listing: Listing, goes_on: bool | None) -> Iterat
         yield finding(
             name, FindingKind.VANISHED, "It was there at the export, and is gone.", _list_line(name)
         )
-    elif not goes_on:
-        reason = "it can't be read" if goes_on is None else "its newest record of then is not in it any more"
-        message = f"Its ledger does not go on from that of the export: {reason}."
+    elif name not in gaps:
+        message = "Its ledger does not go on from that of the export: it can't be read."
         yield finding(name, FindingKind.REWRITTEN, message, show_line(name))
+    elif gaps[name] is not None:
+        message = (
+            f"Its ledger does not go on from that of the export: {gaps[name]}. Ask who did that; where it was"
+            " meant, as with tag.assign --adopt, begin a new export."
+        )
+        yield finding(name, FindingKind.REWRITTEN, message, anew)
 
 
 def _list_line(name: str) -> str:

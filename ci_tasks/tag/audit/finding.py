@@ -24,6 +24,9 @@ class FindingKind(Enum):
     DRIFT = "DRIFT"
     CHAIN = "CHAIN"
     LIVE = "LIVE"
+    NOT_LIVE = "NOT_LIVE"
+    FORM = "FORM"
+    LEASE = "LEASE"
     VERSION = "VERSION"
     DEBT = "DEBT"
     SIGNATURE = "SIGNATURE"
@@ -37,8 +40,8 @@ class FindingKind(Enum):
 
     @property
     def severity(self) -> Severity:
-        """Names that may clash, dates, and claims that nobody settled are no errors."""
-        mild = (FindingKind.NAME, FindingKind.DATE, FindingKind.LEFT_BEHIND)
+        """What may be as it should, or is nobody's lie: names that may clash, dates, claims left behind."""
+        mild = (FindingKind.NAME, FindingKind.DATE, FindingKind.LEFT_BEHIND, FindingKind.NOT_LIVE)
         return Severity.WARNING if self in mild else Severity.ERROR
 
 

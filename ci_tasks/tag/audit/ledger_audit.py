@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from ci_tasks.core.command_line import typed
 from ci_tasks.core.duration import format_duration
+from ci_tasks.core.setting_values import LONGEST_LEASE
+from ci_tasks.tag import chain, fresh
 from ci_tasks.tag import ledger as ledgers
 from ci_tasks.tag.audit.audit import CLOCKS, commit_of
 from ci_tasks.tag.audit.finding import FindingKind, finding
+from ci_tasks.tag.form import form_faults
 from ci_tasks.tag.grammar import VersionTag, parse_version
+from ci_tasks.tag.lines import history_line, options, put_back_line
 from ci_tasks.tag.model import region_key
 from ci_tasks.tag.names import DeploymentKind, DeploymentStatus
 from ci_tasks.tag.review import debts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from datetime import datetime
 
     from ci_tasks.tag.audit.finding import Finding
     from ci_tasks.tag.grammar import EnvironmentTag
@@ -37,8 +41,9 @@ def environment_findings(
     if ledger is None:
         return
     if fact.drift is not None:
-        yield finding(tag, FindingKind.DRIFT, f"{fact.drift}.", _assign_line(tag, ledger))
-    faults = ledgers.chain_faults(ledger)
+        versions = (live.version for live in ledger.header.live.values())
+        yield finding(tag, FindingKind.DRIFT, f"{fact.drift}.", put_back_line(tag, versions))
+    faults = chain.faults(ledger)
     for fault in faults[:MOST_NAMED]:
         yield finding(tag, FindingKind.CHAIN, f"{fault}: somebody edited the ledger.", history_line(tag))
     if len(faults) > MOST_NAMED:
@@ -46,32 +51,22 @@ def environment_findings(
         yield finding(tag, FindingKind.CHAIN, more, history_line(tag))
     for lie in lies(ledger):
         yield finding(tag, FindingKind.LIVE, lie, history_line(tag))
+    for region in _not_live(ledger):
+        message = (
+            f"{region} is one of its regions, and the newest attempt there was a success, but it is not live:"
+            " it was not listed for a while, or somebody took it out."
+        )
+        yield finding(tag, FindingKind.NOT_LIVE, message, history_line(tag))
     yield from _version_findings(tag, ledger, listing)
     yield from _debt_findings(tag, ledger, now, review_within)
     yield from _time_findings(tag, ledger, now)
 
 
-def options(tag: EnvironmentTag) -> str:
-    """The options that name an environment tag on a command line."""
-    return f"--env {tag.environment}{_of_subproject(tag)}"
-
-
-def _of_subproject(tag: EnvironmentTag) -> str:
-    return f" --subproject {tag.subproject}" if tag.subproject else ""
-
-
-def history_line(tag: EnvironmentTag) -> str:
-    """The line that shows an environment's ledger."""
-    return typed(f"deploy.history {options(tag)}")
-
-
-def _assign_line(tag: EnvironmentTag, ledger: Ledger) -> str:
-    """The line that puts a tag back to where its ledger says, where one version is live everywhere."""
-    versions = {live.version for live in ledger.header.live.values()}
-    version = versions.pop() if len(versions) == 1 else None
-    if version is None:
-        return history_line(tag)
-    return typed(f'tag.assign {options(tag)} --version {version} --reason "it was moved by hand"')
+def form_findings(tag: EnvironmentTag, message: str, ledger: Ledger) -> Iterator[Finding]:
+    """Where a tag's message is not the text of the ledger that was read from it."""
+    for fault in form_faults(message, ledger):
+        told = f"It is not written as its ledger is: {fault}."
+        yield finding(tag, FindingKind.FORM, told, history_line(tag))
 
 
 def lies(ledger: Ledger) -> Iterator[str]:
@@ -79,6 +74,8 @@ def lies(ledger: Ledger) -> Iterator[str]:
     header = ledger.header
     if ledgers.settle_target(ledger).header != header:
         yield "Its header contradicts itself: target and settled do not follow from the live map."
+    if not header.live and any(map(_leaves_its_mark, ledger.closed)):
+        yield "Its live map is empty, and its records say that something was live."  # it never empties again
     newest: dict[str, Deployment] = {}
     broken: dict[str, Deployment] = {}
     for record in ledger.closed:
@@ -94,6 +91,28 @@ def lies(ledger: Ledger) -> Iterator[str]:
         if reason is not None:
             place = key or header.environment
             yield f"Its live map is not what its records say: in {place} {reason}."
+
+
+def _leaves_its_mark(record: Deployment) -> bool:
+    """True where a closed record gives its region an entry in the live map."""
+    if record.kind is DeploymentKind.REVIEW:
+        return False
+    return record.status is DeploymentStatus.SUCCESS or record.scripts_started
+
+
+def _not_live(ledger: Ledger) -> Iterator[str]:
+    """Regions that ought to be live: no record can say that they were not listed for a while."""
+    header = ledger.header
+    for region in header.regions:
+        attempts = (
+            record
+            for record in (*ledger.open, *ledger.closed)
+            if record.region == region and (record.status.is_open or _leaves_its_mark(record))
+        )
+        newest = next(attempts, None)
+        is_success = newest is not None and newest.status is DeploymentStatus.SUCCESS
+        if header.live and region not in header.live and is_success:
+            yield region
 
 
 def _lies(ledger: Ledger, live: Live, success: Deployment | None, broken: Deployment | None) -> Iterator[str]:
@@ -131,7 +150,8 @@ def _version_findings(tag: EnvironmentTag, ledger: Ledger, listing: Listing) -> 
         name = str(VersionTag(subproject=tag.subproject, version=parse_version(version)))
         ref = listing.refs.get(name)
         if ref is None:
-            line = typed(f"tag.list --type version{_of_subproject(tag)}")
+            option = f" --subproject {tag.subproject}" if tag.subproject else ""
+            line = typed(f"tag.list --type version{option}")
             message = f"It has records of {name}, and there is no such tag any more."
             yield finding(tag, FindingKind.VERSION, message, line)
         elif commit_of(ref) != commit:
@@ -163,6 +183,15 @@ def _time_findings(tag: EnvironmentTag, ledger: Ledger, now: datetime) -> Iterat
             )
             line = typed(f"deploy.settle {options(tag)} --deployment {record.deployment_id}")
             yield finding(tag, FindingKind.LEFT_BEHIND, message, line)
+    latest = now + timedelta(seconds=LONGEST_LEASE) + fresh.CLOCKS
+    for record in ledger.open:
+        if record.lease_end is not None and record.lease_end > latest:
+            message = (
+                f"{record.deployment_id} has a claim until {record.lease_end:%F %T} UTC, longer than a lease:"
+                " nobody else can deploy there."
+            )
+            words = f'deploy.unlock {options(tag)} --deployment {record.deployment_id} --reason "why" --now'
+            yield finding(tag, FindingKind.LEASE, message, typed(words))
     late = [
         record
         for record in (*ledger.open, *ledger.closed)

@@ -79,10 +79,10 @@ def rulesets(settings: Settings) -> tuple[Ruleset, ...]:
         raise UsageError(
             "The setting tagWriter is missing: a ruleset has to know who may move environment tags.",
             details=[
-                "It is app:ID (the id of a GitHub App) or deploy-key, in ci_tasks.yaml or in a variable.",
-                "docs/how-to/protect-tags.md says how to make either of them.",
+                "app:ID: a GitHub App of yours (Contents: write), on the repository, and nobody else.",
+                "deploy-key: quicker to make, and weaker: every deploy key of the repository that may write.",
             ],
-            next_step="export CI_TASKS_TAG_WRITER=deploy-key",
+            next_step="echo 'tagWriter: app:ID' >> ci_tasks.yaml  # or: 'tagWriter: deploy-key'",
         )
     return immutable(), environments(settings.environments, _actor(settings.tag_writer))
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import msgspec
 
+from ci_tasks.core.command_line import typed
 from ci_tasks.core.errors import CiTasksError, RefusedError, UnavailableError, UnknownOutcomeError
 from ci_tasks.core.git.failures import spoken
 from ci_tasks.core.process.running import capture, child_environment
@@ -287,7 +288,7 @@ def _program(path: str) -> str:
         unchanged=UNCHANGED,
         details=[
             "Every way to install it: https://github.com/cli/cli#installation",
-            "Without it, give the JSON of `inv tag.ruleset` to GitHub's API: docs/how-to/protect-tags.md.",
+            f"Or send each document of `{typed('tag.ruleset')}` to GitHub: POST /repos/OWNER/NAME/rulesets",
         ],
         next_step="brew install gh" if sys.platform == "darwin" else "sudo apt install gh",
     )

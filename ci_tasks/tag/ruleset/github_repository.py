@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ci_tasks.core.command_line import typed
 from ci_tasks.core.errors import RefusedError
 from ci_tasks.core.git.failures import without_user_info
 
@@ -59,7 +60,7 @@ def repository_of(address: str, environ: Mapping[str, str]) -> GitHubRepository:
         unchanged="Nothing was changed.",
         details=[
             "Rulesets are GitHub's. A GitHub of your own is named by the variable GH_HOST.",
-            "On a git server of your own, `inv hook.install --server PATH` does the same and more.",
+            f"On a git server of your own, `{typed('hook.install --server PATH')}` does the same and more.",
         ],
         next_step="inv tag.ruleset --json",
     )

@@ -10,12 +10,12 @@ import msgspec
 
 from ci_tasks.core.errors import ConflictError, ExitCode, RefusedError, UsageError
 from ci_tasks.core.git.origin import MovedError
-from ci_tasks.tag import authenticity, tag_object
+from ci_tasks.tag import authenticity, chain, tag_object
 from ci_tasks.tag.grammar import EnvironmentTag, Grammar, StateTag, VersionTag
-from ci_tasks.tag.ledger import chain_faults
 from ci_tasks.tag.listing import TAGS
 from ci_tasks.tag.local import stale_note
 from ci_tasks.tag.nearest import missing_tag
+from ci_tasks.tag.plain_git import git_show
 from ci_tasks.tag.show.model import (
     ShownEnvironment,
     ShownKind,
@@ -42,8 +42,6 @@ READINGS = 5
 """How often everything is read again because a tag moved between its listing and its reading."""
 NEWEST = 5
 """Closed records of an environment tag that are shown."""
-_SIGNED = b"\n-----BEGIN "
-"""How the signature of a tag begins, for both of git's formats (git help gitformat-signature)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,20 +156,20 @@ def _outside(reading: _Reading, name: str, ref: RemoteRef, tag: Tag | None) -> S
         problem=None,
         foreign_because=None,
         local_note=None,
-        git_line=_git_line(reading.store.origin, ref),
+        git_line=_git_line(reading.store.origin, ref, tag),
     )
 
 
 def _text(content: TagObject | None) -> str | None:
     """A tag's message without its signature."""
-    return (content.message.partition(_SIGNED.decode())[0].strip() or None) if content else None
+    return (content.text or None) if content else None
 
 
 def _signature(reading: _Reading, ref: RemoteRef, obj: RawObject | None) -> ShownSignature | None:
     """What the signature is worth, by today's allowed signers; None where there is nothing to sign."""
     if obj is None or not ref.peeled:
         return None
-    if _SIGNED not in obj.data:
+    if tag_object.SIGNED.encode() not in obj.data:
         return ShownSignature(status="UNSIGNED", signer=None, key=None)
     from ci_tasks.core.signing import AllowedSigners  # noqa: PLC0415 - most tags are not signed
 
@@ -181,13 +179,14 @@ def _signature(reading: _Reading, ref: RemoteRef, obj: RawObject | None) -> Show
     return ShownSignature(status=found.status.name, signer=found.signer, key=found.key)
 
 
-def _git_line(origin: Origin, ref: RemoteRef) -> str | None:
+def _git_line(origin: Origin, ref: RemoteRef, tag: Tag | None) -> str | None:
     """The line of plain git that shows a tag of the remote."""
     if not _is_text(ref.name):
         return None
     if origin.is_self:
-        return f"git show --no-patch {quote(ref.name)}"
-    return f"git fetch --no-tags {quote(origin.address)} {quote(ref.name)} && git show --no-patch FETCH_HEAD"
+        return git_show(tag, quote(ref.name))
+    fetch = f"git fetch --no-tags {quote(origin.address)} {quote(ref.name)}"
+    return f"{fetch} && {git_show(tag, 'FETCH_HEAD')}"
 
 
 def _version(reading: _Reading, tag: VersionTag, ref: RemoteRef) -> ShownVersion:
@@ -270,7 +269,7 @@ def _environment(reading: _Reading, shown: ShownTag, tag: EnvironmentTag, ref: R
             is_settled=ledger.header.settled,
             places=places(tag, ledger),
             drift=fact.drift,
-            chain_faults=chain_faults(ledger),
+            chain_faults=chain.faults(ledger),
             open=list(ledger.open),
             closed=list(ledger.closed[:NEWEST]),
             closed_count=len(ledger.closed),

@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ci_tasks.core import console
+from ci_tasks.core.columns import used
 from ci_tasks.core.command_line import typed
+from ci_tasks.tag.grammar import EnvironmentTag
+from ci_tasks.tag.lines import history_line
+from ci_tasks.tag.records import minute, records_text
 from ci_tasks.tag.show.model import ShownKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from datetime import datetime
 
-    from ci_tasks.tag.model import Deployment
     from ci_tasks.tag.show.model import (
         Place,
         ShownEnvironment,
@@ -39,14 +41,15 @@ def marked_text(answer: MarkedVersion) -> str:
 
 def shown_text(shown: ShownTag) -> str:
     """All of `tag.show`: a line that says what the tag is, its facts, and its story."""
-    blocks = [_headline(shown), _facts(shown)]
+    blocks = [console.prose(_headline(shown)), _facts(shown)]
     if shown.version:
         blocks += _version(shown.version)
     if shown.environment:
-        blocks += _environment(shown.environment)
-    notes = [f"note: {shown.local_note}"] if shown.local_note else []
+        tag = EnvironmentTag(subproject=shown.subproject or "", environment=shown.tag_name.rpartition("/")[2])
+        blocks += _environment(tag, shown.environment)
+    notes = [console.prose(f"note: {shown.local_note}")] if shown.local_note else []
     if shown.git_line:
-        notes.append(f"To see it with git: {shown.git_line}")
+        notes.append(console.prose(f"To see it with git: {shown.git_line}"))
     return "\n\n".join([*blocks, "\n".join(notes)]).rstrip("\n")
 
 
@@ -76,7 +79,7 @@ def _facts(shown: ShownTag) -> str:
     return "\n".join(
         f"{word if not index else '':{width}}  {line}".rstrip()
         for word, text in rows
-        for index, line in enumerate(console.plain(text).splitlines())
+        for index, line in enumerate(console.column(console.plain(text), indent=width + 2))
     )
 
 
@@ -97,7 +100,7 @@ def _rows(shown: ShownTag) -> Iterator[tuple[str, str]]:
 
 def _created(shown: ShownTag) -> Iterator[str]:
     if shown.created_at:
-        yield f"{_minute(shown.created_at)} UTC"
+        yield f"{minute(shown.created_at)} UTC"
     yield f"by {shown.created_by or 'nobody'}"
 
 
@@ -112,8 +115,13 @@ def _verified(shown: ShownTag) -> str:
 def _signature(signature: ShownSignature) -> str:
     if signature.status == "UNSIGNED":
         return "none"
-    who = f" by {signature.signer}" if signature.signer else ""
+    who = f" by {signature.signer}" if signature.signer not in {None, signature.key} else ""
     key = f" (key {signature.key})" if signature.key else ""
+    if signature.status in {"REVOKED", "EXPIRED"}:
+        words = f"{who.lstrip()}, with " if who else ""
+        return f"{words}{'a' if signature.status == 'REVOKED' else 'an'} {signature.status} key" + (
+            f" ({signature.key})" if signature.key else ""
+        )
     return f"{signature.status.lower().replace('_', ' ')}{who}{key}"
 
 
@@ -128,7 +136,7 @@ def _version(version: ShownVersion) -> Iterator[str]:
         rows = [
             (
                 mark.state,
-                _minute(mark.created_at),
+                minute(mark.created_at),
                 mark.created_by or "nobody",
                 f"NOT TRUSTED: {mark.problem}" if mark.problem else mark.reason or "",
             )
@@ -136,13 +144,13 @@ def _version(version: ShownVersion) -> Iterator[str]:
         ]
         yield _table(("State", "Since (UTC)", "By", "Why"), rows)
     if len(version.states) > 1:
-        yield f"The strongest state counts: {_ORDER}."
+        yield console.prose(f"The strongest state counts: {_ORDER}.")
     if version.runs_in:
         places = [
             (
                 place.environment_tag,
                 place.region or "",
-                _minute(place.since),
+                minute(place.since),
                 place.triggered_by or "",
                 _uncertain(place),
             )
@@ -152,20 +160,22 @@ def _version(version: ShownVersion) -> Iterator[str]:
     elif not version.unreadable:
         yield "It runs nowhere now."
     for name in version.unreadable:
-        yield f"UNREADABLE: what runs in {name} can't be told. See {typed(f'tag.show {name}')}"
+        yield console.prose(
+            f"UNREADABLE: what runs in {name} can't be told. See: {typed(f'tag.show {name}')}"
+        )
 
 
 def _uncertain(place: Place) -> str:
     return f"UNCERTAIN: {place.attempted} broke off half-way" if place.is_uncertain else ""
 
 
-def _environment(found: ShownEnvironment) -> Iterator[str]:
+def _environment(tag: EnvironmentTag, found: ShownEnvironment) -> Iterator[str]:
     rows = [
         (
             place.region or "",
             place.version or "none",
             (place.commit_sha or "")[:12],
-            _minute(place.since),
+            minute(place.since),
             place.triggered_by or "",
             _uncertain(place),
         )
@@ -173,42 +183,21 @@ def _environment(found: ShownEnvironment) -> Iterator[str]:
     ]
     yield _table(("Region", "Live", "Commit", "Since (UTC)", "By", "Note"), rows)
     if not found.is_settled:
-        yield "Not settled: not every region runs the commit that the tag stands on."
+        yield console.prose("Not settled: not every region runs the commit that the tag stands on.")
     if found.drift:
-        yield f"DRIFT: {found.drift}."
+        yield console.prose(f"DRIFT: {found.drift}.")
     for fault in found.chain_faults:
-        yield f"BROKEN LEDGER: {fault}."
+        yield console.prose(f"BROKEN LEDGER: {fault}.")
     if found.open:
-        yield _table(("Open", "Region", "Version", "Status", "By", "Why"), _records(found.open))
+        yield records_text(found.open, title="Open")
     if found.closed:
-        yield _table(("Closed", "Region", "Version", "Status", "By", "Why"), _records(found.closed))
+        yield records_text(found.closed, title="Closed")
     more = found.closed_count - len(found.closed)
     if more > 0:
-        yield f"And {more} older ones."
-
-
-def _records(records: Sequence[Deployment]) -> list[tuple[str, ...]]:
-    return [
-        (
-            record.claim_id,
-            record.region or "",
-            record.version,
-            record.status.value,
-            record.triggered_by,
-            record.ended_by or record.reason or "",
-        )
-        for record in records
-    ]
+        older = f"{more} older one{'' if more == 1 else 's'}"
+        yield console.prose(f"{older}: {history_line(tag)}")
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table without the columns that have nothing in them."""
-    used = [index for index in range(len(columns)) if any(row[index] for row in rows)]
-    return console.table(
-        [columns[index] for index in used], [[row[index] for index in used] for row in rows]
-    ).rstrip("\n")
-
-
-def _minute(time: datetime | None) -> str:
-    """A time to the minute, UTC."""
-    return f"{time:%Y-%m-%d %H:%M}" if time else ""
+    return console.table(*used(columns, rows)).rstrip("\n")

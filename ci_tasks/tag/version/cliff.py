@@ -21,7 +21,7 @@ from ci_tasks.tag.version.change import Change, change
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-INSTALL = "pip install 'ci-tasks[release]'"
+INSTALL = "pip install 'git-cliff>=2.14,<3'"
 _TIMEOUT = 120.0  # seconds for one batch
 _BATCH_COMMITS, _BATCH_CHARACTERS = 2000, 1 << 19  # so that the answer stays below what `capture` keeps
 _LONGEST = 1 << 16  # characters that are read of one message
@@ -86,6 +86,7 @@ class Cliff:
         """The change of each commit (id, message), in the order given."""
         for batch in _batches(messages):
             read = self._read(batch)
+            read |= self._headers(batch, read)
             for commit, message in batch:
                 found = read[commit]
                 yield change(
@@ -96,6 +97,16 @@ class Cliff:
                     description=found.message.partition("\n")[0],
                     breaking=_breaking(found),
                 )
+
+    def _headers(self, batch: list[tuple[str, str]], read: dict[str, _Commit]) -> dict[str, _Commit]:
+        """What git-cliff says of header lines alone where it refused a message: an empty footer does it."""
+        headers = [
+            (commit, header)
+            for commit, message in batch
+            for header, _, rest in [message.partition("\n")]
+            if rest and ":" in header and not read[commit].conventional
+        ]
+        return self._read(headers) if headers else {}
 
     def _read(self, batch: list[tuple[str, str]]) -> dict[str, _Commit]:
         """What git-cliff says of each commit, by its id; all of them or UnavailableError."""

@@ -10,6 +10,7 @@ from ci_tasks.core import console
 from ci_tasks.core.command_line import typed
 from ci_tasks.core.errors import RefusedError, UsageError
 from ci_tasks.core.git.push import NotApplied
+from ci_tasks.core.signing import SigningFormat, is_signed
 from ci_tasks.tag import immutable
 from ci_tasks.tag import subproject as subprojects
 from ci_tasks.tag.grammar import Grammar, Version, VersionTag, parse_version
@@ -84,16 +85,16 @@ class _Creation:
                 note = stale_note(self._checkout, plan.tag, existing)
                 if note:
                     console.warn(note)
-                return self._answer(plan, self._existing(plan.tag, existing))
+                return self._answer(plan, self._existing(plan.tag, existing, listing))
             self._refuse(listing, plan.tag)
             identity = self._checkout.repository.identity()
             if self._wanted.dry_run:
                 return self._answer(plan, None)
-            written = self._write(plan.tag, identity)
+            written = self._write(plan.tag, identity, listing)
             if isinstance(written, GitTag):
                 return self._answer(plan, written, created=True)
             if not plans_left:
-                return self._answer(plan, self._existing(plan.tag, written))
+                return self._answer(plan, self._existing(plan.tag, written, listing))
             plans_left -= 1
 
     def _plan(self, listing: Listing) -> Plan:
@@ -104,6 +105,7 @@ class _Creation:
             grammar=self._grammar,
             listing=listing,
             line=f"tag.create {typed_so_far}",
+            is_new=True,
         )
         if self._bump is not None:
             facts = read_facts(
@@ -127,11 +129,20 @@ class _Creation:
                 f"The commit {self._commit[:12]} is on no branch of the remote: pushing its tag would"
                 " publish it.",
                 unchanged="Nothing was changed.",
-                next_step="git push",
+                next_step=self._publishing(tag),
                 details=["Push its branch first, or say --unpublished if the tag alone is to publish it."],
             )
 
-    def _write(self, tag: VersionTag, identity: Identity) -> GitTag | RemoteRef:
+    def _publishing(self, tag: VersionTag) -> str:
+        """The line that pushes the branch we stand on, or makes one for a commit that is on none."""
+        repository, remote = self._checkout.repository, quote(self._checkout.settings.remote)
+        branch = repository.branch()
+        if branch is not None and repository.head() == self._commit:
+            return f"git push --set-upstream {remote} {quote(branch)}"
+        name = str(tag).replace("/", "-")
+        return f"git push {remote} {self._commit}:refs/heads/release-{name}"
+
+    def _write(self, tag: VersionTag, identity: Identity, listing: Listing) -> GitTag | RemoteRef:
         """Push the tag; the ref that is there instead, where somebody else was faster."""
         return immutable.write(
             self._origin,
@@ -139,14 +150,18 @@ class _Creation:
             commit=self._commit,
             message=(self._wanted.message or "").strip() or f"{tag.subproject} {tag.version}".strip(),
             by=identity,
-            later=lambda outcome: next_patch(tag) if _is_burned(outcome) else self._same_again(tag),
+            later=lambda outcome: (
+                next_patch(tag, listing.refs) if _is_burned(outcome) else self._same_again(tag)
+            ),
             sign=self._wanted.sign,
         )
 
     def _same_again(self, tag: VersionTag) -> str:
         """The line that asks for the same tag on the same commit."""
         words = [f"tag.create --version {tag.version}"]
-        words += [f"--subproject {tag.subproject}"] if tag.subproject else []
+        words += (
+            [f"--subproject {tag.subproject or '.'}"] if tag.subproject or self._wanted.subproject else []
+        )
         words.append(f"--commit {self._commit}")
         if self._wanted.unpublished:
             words.append("--unpublished")
@@ -156,10 +171,16 @@ class _Creation:
             words.append(f"--message {quote(self._wanted.message)}")
         return typed(" ".join(words))
 
-    def _existing(self, tag: VersionTag, ref: RemoteRef) -> GitTag:
+    def _existing(self, tag: VersionTag, ref: RemoteRef, listing: Listing) -> GitTag:
         """The tag that is there, if it is the one that was asked for."""
         obj = self._store.objects([ref]).get(ref.object_id) if ref.peeled == self._commit else None
-        return immutable.existing(tag, ref, obj, commit=self._commit, next_step=next_patch(tag))
+        line = next_patch(tag, listing.refs)
+        found = immutable.existing(tag, ref, obj, commit=self._commit, next_step=line)
+        wants_signature = self._wanted.sign or self._checkout.settings.sign is not SigningFormat.NONE
+        if wants_signature and obj is not None and not is_signed(obj.data):
+            signing = f"{line} --sign" if self._wanted.sign else line
+            console.note(f"{tag} is not signed, and stays so: it is immutable. For a signed one: {signing}")
+        return found
 
     def _answer(self, plan: Plan, tag: GitTag | None, *, created: bool = False) -> CreatedTag:
         return CreatedTag(
@@ -186,16 +207,17 @@ def _is_burned(outcome: PushOutcome) -> bool:
 
 def _asked(wanted: NewVersion) -> tuple[Version | None, Wanted | None]:
     """The version or the bump that was asked for; UsageError unless it is exactly one of the two."""
+    of = f" --subproject {quote(wanted.subproject)}" if wanted.subproject else ""
     if wanted.version is None and wanted.bump is None:
         raise UsageError(
             "Which version? Give it by --version, or say by --bump which number of the last one grows.",
             details=["With `--bump auto` the commits since the last release decide."],
-            next_step=typed("tag.create --bump auto"),
+            next_step=typed(f"tag.create --bump auto{of}"),
         )
     if wanted.version is not None and wanted.bump is not None:
         raise UsageError(
             "--version and --bump exclude each other: the one says the version, the other finds it.",
-            next_step=typed(f"tag.create --bump {wanted.bump}"),
+            next_step=typed(f"tag.create --bump {wanted.bump}{of}"),
         )
     if wanted.version is not None:
         version = parse_version(wanted.version)
@@ -203,7 +225,7 @@ def _asked(wanted: NewVersion) -> tuple[Version | None, Wanted | None]:
             raise UsageError(
                 "--pre belongs to --bump: a version that is given says its pre-release itself.",
                 next_step=typed(
-                    f"tag.create --version v{version.major}.{version.minor}.{version.patch}-beta.1"
+                    f"tag.create --version v{version.major}.{version.minor}.{version.patch}-beta.1{of}"
                 ),
             )
         return version, None

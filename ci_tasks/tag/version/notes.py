@@ -64,7 +64,6 @@ def notes(checkout: Checkout, *, version: str, subproject: str | None, since: st
     wanted, begin = parse_version(version), parse_version(since) if since is not None else None
     if begin is not None and begin.precedence >= wanted.precedence:
         raise UsageError(f"{begin} does not come before {wanted}: --from is the older one.")
-    cliff = Cliff.find()
     grammar = Grammar(checkout.settings.environments)
     listing = TagStore(checkout.origin, grammar).listing()
     chosen = subprojects.choose(
@@ -72,6 +71,7 @@ def notes(checkout: Checkout, *, version: str, subproject: str | None, since: st
     )
     tag = _present(VersionTag(subproject=chosen, version=wanted), listing)
     start = _present(VersionTag(subproject=chosen, version=begin), listing) if begin else None
+    cliff = Cliff.find()
     commit = commit_of(listing, tag)
     also = [ref_in(listing, start)] if start else []
     history = whole_history(checkout.repository, checkout.origin, commit, [ref_in(listing, tag)], also=also)

@@ -1,0 +1,100 @@
+"""What a move of an environment tag may do to the records that are open."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from ci_tasks.core.setting_values import LONGEST_LEASE
+from ci_tasks.tag.closing import OF_CLOSED
+from ci_tasks.tag.fresh import AT_ONCE, CLOCKS, camel, new_faults, place_faults
+from ci_tasks.tag.names import DeploymentStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterator
+    from datetime import datetime
+
+    from ci_tasks.tag.ledger import Ledger
+    from ci_tasks.tag.model import Deployment
+
+_MAY_CHANGE = frozenset(
+    {"lease_end", "stop_requested", "scripts_started", "queue_position", "estimated_wait_time"}
+)
+"""What a record may change while it runs."""
+_AT_ITS_TURN = frozenset({"status", "host", "commits", "inputs", "uncommitted"})
+"""What a waiting record may change besides: from where and with what it is run is found out at its turn."""
+
+
+def faults(begun: Ledger, new: Ledger, *, ended: Container[str], now: datetime) -> Iterator[str]:
+    """What is wrong with the open records; `ended` are those that the move closes."""
+    left = {one.deployment_id: one for one in begun.open if one.deployment_id not in ended}
+    known = {one.deployment_id for one in begun.closed}
+    claims = {one.claim_id for one in (*begun.open, *begun.closed)}
+    for record in new.open:
+        before = left.pop(record.deployment_id, None)
+        if before is not None:
+            yield from _changed_faults(before, record, new.header.regions, now)
+        elif record.deployment_id in known:
+            yield f"{record.deployment_id} was closed, and is open again"
+        else:
+            yield from new_faults(new, record, now=now)
+            yield from place_faults(record, new.header.regions)
+            yield from _new_faults(record, now)
+            if record.claim_id in claims:
+                yield f"{record.deployment_id} is new, and its claim is an older one"
+    for record in left.values():
+        if record.status is DeploymentStatus.RUNNING:
+            yield f"{record.deployment_id} was running and is gone: nothing says how it ended"
+
+
+def _changed_faults(
+    before: Deployment, after: Deployment, regions: tuple[str, ...], now: datetime
+) -> Iterator[str]:
+    name = before.deployment_id
+    is_waiting = before.status is DeploymentStatus.PENDING
+    may_change = _MAY_CHANGE | _AT_ITS_TURN if is_waiting else _MAY_CHANGE
+    wrong = [
+        field
+        for field in before.__struct_fields__
+        if field not in may_change and getattr(before, field) != getattr(after, field)
+    ]
+    if wrong:
+        yield f"{name} is open, and has another {', another '.join(camel(field) for field in wrong)}"
+    if is_waiting:
+        yield from place_faults(after, regions)
+    if before.scripts_started and not after.scripts_started:
+        yield f"{name} takes back that its scripts have started"
+    if is_waiting and after.scripts_started:
+        yield f"{name} only waited, and its scripts have started already"
+    if before.stop_requested is not None and after.stop_requested is None:
+        yield f"{name} takes back that it was asked to stop"
+    if after.lease_end != before.lease_end or after.status is not before.status:
+        yield from _lease_faults(after, now)
+    if before.lease_end is not None and (after.lease_end is None or after.lease_end < before.lease_end):
+        yield f"{name} has a lease that ends earlier than before"
+    yield from _closed_too_early(after)
+
+
+def _new_faults(record: Deployment, now: datetime) -> Iterator[str]:
+    name = record.deployment_id
+    if record.kind in AT_ONCE:
+        yield f"{name} is of the kind {record.kind.value}, which is never open"
+    if record.scripts_started:
+        yield f"{name} is new, and its scripts have started already"
+    yield from _lease_faults(record, now)
+    yield from _closed_too_early(record)
+
+
+def _lease_faults(record: Deployment, now: datetime) -> Iterator[str]:
+    if record.status is not DeploymentStatus.RUNNING:
+        return
+    if record.lease_end is None:
+        yield f"{record.deployment_id} is running without a lease: it would never end"
+    elif record.lease_end > now + timedelta(seconds=LONGEST_LEASE) + CLOCKS:
+        yield f"{record.deployment_id} has a lease that is longer than any"
+
+
+def _closed_too_early(record: Deployment) -> Iterator[str]:
+    wrong = [field for field in OF_CLOSED if getattr(record, field) is not None]
+    if wrong:
+        yield f"{record.deployment_id} is open, and has {', '.join(camel(field) for field in wrong)}"
