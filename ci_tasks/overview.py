@@ -8,11 +8,12 @@ from ci_tasks.core.task import Answer, task
 ABOUT = "Builds, releases and deploys this repository. Git tags say what runs where."
 EVERYDAY = (
     ("demo", "see all of it in a throw-away monorepo"),
-    ("tag.create --version v1.2.0", "create a version"),
+    ("tag.create --bump minor", "create the next version"),
     ("deploy --env staging", "deploy the newest version"),
     ("deploy.status", "see what runs where"),
     ("deploy.history --env staging", "see who deployed what, and when"),
     ("env.show --env staging", "look at the configuration"),
+    ("tag.verify", "look whether all tags are as they should be"),
 )
 
 COLLECTIONS = {

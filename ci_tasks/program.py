@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
@@ -11,7 +12,8 @@ from invoke.program import Program
 
 from ci_tasks.core import console
 from ci_tasks.core.command_line import NOTHING_RUN, Line, speaking
-from ci_tasks.core.errors import UsageError, nearest
+from ci_tasks.core.errors import CancelledError, UsageError, nearest
+from ci_tasks.core.signals import raising
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,7 +88,14 @@ def _refuse(error: UsageError) -> NoReturn:
 
 
 def main() -> None:
-    """Run `ci-tasks`."""
-    from ci_tasks import ns  # noqa: PLC0415 - makes the tree of all tasks
+    """Run `ci-tasks`; Ctrl-C before a task has begun ends it as Ctrl-C in a task does."""
+    try:
+        with raising():
+            from ci_tasks import ns  # noqa: PLC0415 - makes the tree of all tasks
 
-    CiTasksProgram(namespace=ns, name=NAME, binary=NAME).run()
+            CiTasksProgram(namespace=ns, name=NAME, binary=NAME).run()
+    except CancelledError as error:
+        error.unchanged = NOTHING_RUN
+        with speaking(Line(program=NAME)):
+            console.error(error)
+        sys.exit(int(error.exit_code))

@@ -8,11 +8,12 @@ ENTITIES = {
     "ActionLink": "ci_tasks.report.model",
     "CIScript": "ci_tasks.script.model",
     "Deployment": "ci_tasks.tag.model",
+    "Error": "ci_tasks.core.error_document",
     "EnvironmentConfiguration": "ci_tasks.environment.model",
     "GitTag": "ci_tasks.tag.model",
     "PipelineReport": "ci_tasks.report.model",
 }
-"""Where each entity of the data model lives."""
+"""Where each entity of the data model lives, and what is printed where a task fails."""
 
 DOCUMENTS = {
     "demo": ("ci_tasks.demo.model", "DemoAnswer"),
@@ -54,7 +55,7 @@ def schema(
     """Print the JSON Schema of what we write.
 
     For each entity of the data model, and for what each task prints with
-    --json. Changes nothing.
+    --json; where a task fails, that is an Error. Changes nothing.
 
     inv report.schema --name Deployment
     """

@@ -94,9 +94,42 @@ def test_help(tmp_path: Path, words: list[str]) -> None:
     assert "env" in done.stdout
 
 
+@pytest.mark.parametrize("name", TASKS)
+def test_help_breaks_no_word(
+    name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    Program(namespace=ci_tasks.ns).run(["inv", "--help", name], exit=False)
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) < 80, "the terminal would break it"
+    task = ci_tasks.ns[name]
+    words = " ".join(shown.split())
+    for option in task.get_arguments(ignore_unknown_help=True):
+        assert " ".join((option.help or "").split()) in words
+    assert " ".join((task.__doc__ or "").split()) in words
+
+
 def test_version(tmp_path: Path) -> None:
     done = ci_tasks_program("--version", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (0, f"ci-tasks {ci_tasks.__version__}\n")
+
+
+@pytest.mark.parametrize(("signal_name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_a_signal_before_a_task_has_begun(tmp_path: Path, signal_name: str, code: int) -> None:
+    interrupted = (
+        "import os, signal; from ci_tasks import program;"
+        f"program.CiTasksProgram.parse_core = lambda *_: os.kill(os.getpid(), signal.{signal_name});"
+        "program.main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", interrupted],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, "Nothing was run." in done.stderr) == (code, True)
 
 
 def test_the_package_has_no_other_names() -> None:

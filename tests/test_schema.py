@@ -9,12 +9,16 @@ import jsonschema
 import pytest
 
 import ci_tasks
+from ci_tasks.core.entity import json_schema
+from ci_tasks.core.error_document import Error
+from ci_tasks.core.errors import ExitCode
 from ci_tasks.schema import DOCUMENTS, NAMES
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.conftest import Inv
+    from tests.repositories import Monorepo
 
 WITHOUT_ENTITY = {"overview", "report.schema"}
 """Tasks whose JSON is no entity: a table of lines, and the schemas themselves."""
@@ -32,6 +36,28 @@ def test_every_schema_is_one(inv: Inv, tmp_path: Path, how: list[str]) -> None:
     assert set(schemas) == set(NAMES)
     for schema in schemas.values():
         jsonschema.Draft202012Validator.check_schema(schema)
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        (("tag.notes", "--version", "v1.0.0", "--subproject", "api"), ExitCode.REFUSED),
+        (("tag.create", "--version", "v1"), ExitCode.USAGE),
+        (("tag.state", "--version", "v1.0.0-rc.1", "--state", "stable"), ExitCode.REFUSED),
+        (("tag.list", "--region", "x"), None),
+    ],
+)
+def test_an_error_fits_its_schema(
+    inv: Inv, monorepo: Monorepo, line: tuple[str, ...], code: ExitCode | None
+) -> None:
+    done = inv(*line, "--json", cwd=monorepo.clone)
+    if code is None:  # refused by Invoke's own parser, before there is a task that could answer
+        assert (done.returncode, done.stdout) == (1, "")
+        return
+    document = json.loads(done.stdout)
+    jsonschema.Draft202012Validator(json_schema(Error)).validate(document)
+    assert (document["error"]["code"], document["error"]["name"]) == (done.returncode, code.outcome)
+    assert done.returncode == code
 
 
 def test_one_schema(inv: Inv, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TextIO
 from ci_tasks.core.command_line import typed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from rich.console import Console, RenderableType
 
@@ -29,6 +29,10 @@ _BOLD, _RESET = "\x1b[1m", "\x1b[0m"
 _GAP = "  "
 _COMMAND = re.compile(r"(?m)^(\s*):(?=:)|#(?=#\[)")
 """How a workflow command begins: `::` first on a line, or `##[` anywhere in it (the older form)."""
+_GIT = "add|branch|commit|config|fetch|fsck|log|ls-remote|mv|push|remote|restore|show|status|tag|verify-tag"
+"""The git commands in what we say to type: other words after `git` tell what git did."""
+_HANG = "  "
+_COLUMNS = 80
 
 
 def plain(text: str) -> str:
@@ -85,17 +89,23 @@ def progress(text: str) -> None:
     _tell(one_line(text))
 
 
+def note(text: str) -> None:
+    """Show on stderr what somebody should know; on a terminal it wraps."""
+    _tell(_wrapped_for(sys.stderr, f"note: {one_line(text)}"))
+
+
 def warn(text: str) -> None:
-    """Show a warning on stderr."""
+    """Show a warning on stderr; on a terminal it wraps."""
     _tell(_marked("warning:", "bold yellow", one_line(text)))
 
 
 def error(error: CiTasksError) -> None:
-    """Show on stderr what happened, what was left as it was, and what to type next."""
+    """Show on stderr what happened, what was left as it was, and what to type next, which never wraps."""
     lines = [_marked("error:", "bold red", plain(error.what))]
-    lines += [f"  {line}" for detail in error.details for line in plain(detail).splitlines()]
+    details = [f"  {line}" for detail in error.details for line in plain(detail).splitlines()]
+    lines += [_wrapped_for(sys.stderr, line) for line in details]
     if error.unchanged:
-        lines.append(plain(error.unchanged))
+        lines.append(_wrapped_for(sys.stderr, plain(error.unchanged)))
     if error.next_step:
         lines.append(f"next: {one_line(next_line(error.next_step))}")
     _tell("\n".join(lines))
@@ -115,6 +125,61 @@ def ask(question: str) -> bool:
     return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 
+def prose(text: str) -> str:
+    """Text for stdout; on a terminal its lines wrap at their spaces where the window ends.
+
+    What follows a line that wrapped is indented by two more. A line to be typed stays whole; one that a
+    longer line of text ends with gets a line of its own.
+    """
+    return _wrapped_for(sys.stdout, text)
+
+
+def column(text: str, *, indent: int) -> list[str]:
+    """The lines of a text for stdout that stands `indent` columns from the left, as `prose` wraps it."""
+    if not _watched(sys.stdout):
+        return text.splitlines()
+    width = max(1, _window(sys.stdout) - indent)
+    return [part for line in text.splitlines() for part in _wrapped(line, width)]
+
+
+def _wrapped_for(stream: TextIO | None, text: str) -> str:
+    """The text with its long lines wrapped, if somebody reads the stream on a terminal."""
+    if stream is None or not _watched(stream):
+        return text
+    window = _window(stream)
+    return "\n".join(part for line in text.split("\n") for part in _parts(line, window))
+
+
+def _parts(line: str, window: int) -> Iterator[str]:
+    """One line of text in lines that fit the window, as far as its words and the lines to be typed do."""
+    program = re.escape(next_line("inv"))
+    typing = rf"(?:next: |{program} (?:\S+\.\w|\S*deploy\b|--)|git (?:{_GIT})\b)"
+    if width_of(line) <= window or re.match(rf"\s*{typing}", line):
+        yield line
+        return
+    text = line.lstrip()
+    indent = line[: -len(text)]
+    sentence, command = text, re.search(rf"(?<=: ){typing}", text)
+    if command is not None:
+        sentence = text[: command.start()].rstrip()
+    first, *others = _wrapped(sentence, max(1, window - len(indent + _HANG)))
+    yield indent + first
+    yield from (indent + _HANG + other for other in others)
+    if command is not None:
+        yield indent + _HANG + text[command.start() :]
+
+
+def _window(stream: TextIO) -> int:
+    """Columns of the terminal that the stream goes to; 80 where nobody knows."""
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdecimal() and int(columns):
+        return int(columns)
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or _COLUMNS
+    except OSError:
+        return _COLUMNS
+
+
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Aligned text, one line per row; on a terminal, cells wrap at their spaces where the window ends.
 
@@ -123,7 +188,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     grid = [[one_line(cell) for cell in row] for row in (columns, *rows)]
     widths = [max(map(width_of, cells)) for cells in zip(*grid, strict=True)]
     if _watched(sys.stdout):
-        widths = _fitted(grid, widths, window=shutil.get_terminal_size().columns)
+        widths = _fitted(grid, widths, window=_window(sys.stdout))
     head, *body = (_aligned(row, widths) for row in grid)
     if _colourful(sys.stdout):
         head = [f"{_BOLD}{line}{_RESET}" for line in head]
@@ -192,12 +257,13 @@ def width_of(text: str) -> int:
 
 
 def _marked(mark: str, style: str, text: str) -> str:
-    """A coloured mark before the text, where colours are seen."""
+    """A mark before the text, coloured where colours are seen; on a terminal it wraps."""
+    line = _wrapped_for(sys.stderr, f"{mark} {text}")
     if not _colourful(sys.stderr):
-        return f"{mark} {text}"
+        return line
     from rich.text import Text  # noqa: PLC0415 - for people on a terminal only
 
-    return f"{_drawn(Text(mark, style=style), sys.stderr)} {text}"
+    return _drawn(Text(mark, style=style), sys.stderr) + line.removeprefix(mark)
 
 
 def _drawn(what: RenderableType, stream: TextIO) -> str:

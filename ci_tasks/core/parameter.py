@@ -178,8 +178,9 @@ def values(declared: Declaration, given: Mapping[str, Any], *, after_dashes: Seq
     ]
     if missing:
         first = declared.parameters[missing[0]]
+        name = f"The {missing[0]}" if first.kind == "argument" else dashed(missing[0])
         raise UsageError(
-            f"{dashed(missing[0])} is missing: {first.help}.",
+            f"{name} is missing: {first.help}.",
             details=[
                 *([f"Allowed: {', '.join(first.names)}."] if first.names else []),
                 *(f"Missing too: {dashed(key)}." for key in missing[1:]),

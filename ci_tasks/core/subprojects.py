@@ -41,8 +41,10 @@ def _with_environments(root: Path) -> Iterator[Path]:
 
 
 def known(given: str, among: Sequence[str]) -> str:
-    """The given subproject if there is one of this path; UsageError with the nearest."""
+    """The given subproject if there is one of this path, empty for `.`; UsageError with the nearest."""
     path = given.strip("/")
+    if path == ".":
+        return ""
     if path not in among:
         raise bad_choice("subproject", given, among)
     return path

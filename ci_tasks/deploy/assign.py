@@ -21,6 +21,7 @@ from ci_tasks.deploy.rules import refusals, refuse
 from ci_tasks.deploy.run import MOST_NAMED, new_claim_id
 from ci_tasks.tag import ledger as ledgers
 from ci_tasks.tag.clock import utc_now
+from ci_tasks.tag.limits import fitted
 from ci_tasks.tag.model import Commits, Deployment, region_key
 from ci_tasks.tag.names import DeploymentKind, DeploymentStatus
 from ci_tasks.tag.writer import LedgerWriter
@@ -49,8 +50,9 @@ class AssignedRegion(Entity, frozen=True, kw_only=True):
 class Assignment(Entity, frozen=True, kw_only=True):
     """What `tag.assign` would write. `replaces` is the object that can't be read and is to be replaced.
 
-    `movesTag`: nothing is to be assigned, but the environment's list of regions has changed. `overridden` are
-    the refusals that `--override` has passed.
+    `movesTag`: nothing is to be assigned, but the environment's list of regions has changed. `signsTag`:
+    nothing is to be assigned, but the tag lacks the good signature that the settings ask for. `overridden`
+    are the refusals that `--override` has passed.
     """
 
     environment: str
@@ -62,6 +64,7 @@ class Assignment(Entity, frozen=True, kw_only=True):
     regions: list[AssignedRegion]
     replaces: str | None
     moves_tag: bool
+    signs_tag: bool
     refusals: list[Refusal]
     notices: list[str]
     overridden: list[Refusal]
@@ -91,7 +94,7 @@ class Result:
 def preview(checkout: Checkout, request: Request, *, environ: Mapping[str, str]) -> Result:
     """The plan alone (`--dry-run`); its code says whether it would be refused."""
     _require_reason(request)
-    made = plan(reading.gather(checkout, request, environ=environ).facts)
+    made = plan(reading.gather(checkout, request, environ=environ).facts, is_preview=True)
     code = made.refusals[0].exit_code if made.refusals else ExitCode.OK
     return Result(document=AssignmentAnswer(deployments=[], plan=made, is_settled=None), code=code)
 
@@ -106,7 +109,7 @@ def assign(checkout: Checkout, request: Request, *, environ: Mapping[str, str]) 
     read = reading.gather(checkout, request, environ=environ)
     made = plan(read.facts)
     refuse(made.refusals)
-    if not (made.to_do or made.moves_tag):
+    if not (made.to_do or made.moves_tag or made.signs_tag):
         ledger = read.facts.environment.ledger
         settled = ledger.header.settled if ledger else None
         return Result(document=AssignmentAnswer(deployments=[], plan=made, is_settled=settled))
@@ -125,8 +128,8 @@ def _require_reason(request: Request) -> None:
         )
 
 
-def plan(facts: Facts) -> Assignment:
-    """What would be written, and every rule that speaks against it. Pure.
+def plan(facts: Facts, *, is_preview: bool = False) -> Assignment:
+    """What would be written, and every rule that speaks against it. Pure; `is_preview`: it stays a plan.
 
     There is no question about an older version: an assignment says what is, and not what should be.
     """
@@ -144,8 +147,9 @@ def plan(facts: Facts) -> Assignment:
         regions=regions,
         replaces=facts.environment.object_id if facts.unreadable else None,
         moves_tag=not is_needed and not facts.request.regions and moves_tag(facts),
+        signs_tag=not is_needed and facts.is_unsigned,
         refusals=standing,
-        notices=[*notices(facts), *override.notices(facts, overridden, is_recorded=True)],
+        notices=[*notices(facts), *override.notices(facts, overridden, is_preview=is_preview)],
         overridden=overridden,
     )
 
@@ -213,12 +217,13 @@ def _write(
     """Push the records; those that are in the ledger now, and the ledger."""
     facts = read.facts
     identity = checkout.repository.identity()
-    records = _records(facts, made, who=triggered_by(environ, identity), now=utc_now())
+    drafts = _records(facts, made, who=triggered_by(environ, identity), now=utc_now())
+    records = tuple(fitted(record) for record in drafts)
     for notice in made.notices:
-        console.progress(f"note: {notice}")
+        console.note(notice)
     line = line_of(facts.request, facts.tag.subproject)
-    later = line
-    if records:
+    later = line  # where there is no tag yet, the same again finds out, and keeps a late push out
+    if records and facts.environment.object_id is not None:
         later = typed(f"deploy.settle {facts.options} --deployment {records[0].claim_id}")
     writer = LedgerWriter(read.store, facts.tag, identity=identity, fact=facts.environment)
     writer.update(
@@ -259,7 +264,7 @@ def _step(
         or not _is_live(base.header.live.get(region_key(record.region)), facts)
     )
     if state is not None and not left:
-        return _with_regions(state, facts.regions)
+        return _without_records(facts, state, writer)
     _refuse_changed(facts, state, writer, retry=retry)
     regions = tuple(record.region for record in left)
     base = ledgers.close_expired(base, regions, at=now)
@@ -269,9 +274,14 @@ def _step(
     return ledgers.assign(base, left, regions=facts.regions, at=now)
 
 
-def _with_regions(state: Ledger, regions: tuple[str, ...]) -> Ledger:
-    after = ledgers.settle_target(ledgers.with_regions(state, regions))
-    return state if after.header == state.header else after
+def _without_records(facts: Facts, state: Ledger, writer: LedgerWriter) -> Ledger:
+    """Follow the list of regions, unless only some were named, and have the tag signed where it is not."""
+    listed = state if facts.request.regions else ledgers.with_regions(state, facts.regions)
+    after = ledgers.settle_target(listed)
+    if after.header != state.header:
+        return after
+    is_as_read = writer.fact.object_id == facts.environment.object_id
+    return ledgers.touched(state) if facts.is_unsigned and is_as_read else state
 
 
 def _refuse_changed(facts: Facts, state: Ledger | None, writer: LedgerWriter, *, retry: str) -> None:

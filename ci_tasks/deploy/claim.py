@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from ci_tasks.core.command_line import typed
 from ci_tasks.core.errors import ConflictError
-from ci_tasks.deploy.model import options
 from ci_tasks.tag import ledger as ledgers
 from ci_tasks.tag.clock import utc_now
+from ci_tasks.tag.lines import options
 
 if TYPE_CHECKING:
     from ci_tasks.tag.grammar import EnvironmentTag

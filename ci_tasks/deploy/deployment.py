@@ -68,7 +68,7 @@ class Result:
 def preview(checkout: Checkout, request: Request, *, environ: Mapping[str, str]) -> Result:
     """The plan alone (`--dry-run`); its code says whether it would be refused."""
     reading = facts.gather(checkout, request, environ=environ)
-    made = plan(reading.facts)
+    made = plan(reading.facts, is_preview=True)
     _require_startable(checkout, reading, made)
     code = made.refusals[0].exit_code if made.refusals else ExitCode.OK
     return Result(plan=made, deployments=[], conclusion=None, code=code)
@@ -183,7 +183,7 @@ def _refuse_long(environment: Mapping[str, str]) -> None:
 def _say_plan(made: Plan) -> None:
     """One line that says what is about to happen."""
     name = f"{made.subproject} " if made.subproject else ""
-    newest = " (the newest release)" if made.is_newest else ""
+    newest = f" ({made.newest})" if made.newest else ""
     where = ", ".join(region.region for region in made.to_do if region.region)
     place = f"{made.environment}: {where}" if where else made.environment
     if not made.to_do:
@@ -197,4 +197,4 @@ def _say_plan(made: Plan) -> None:
         console.progress(f"Deploying {name}{made.version}{newest} to {place}")
     for notice in made.notices:
         if notice.startswith((UNCOMMITTED, OVERRIDDEN)):
-            console.progress(f"note: {notice}")
+            console.note(notice)

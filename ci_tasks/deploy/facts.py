@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import fnmatch
-from dataclasses import dataclass
+import itertools
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ci_tasks.core.command_line import typed
@@ -11,11 +12,13 @@ from ci_tasks.core.errors import RefusedError
 from ci_tasks.deploy import configuration, verification
 from ci_tasks.deploy import pipeline as pipelines
 from ci_tasks.deploy.ci import current_run, is_ci
-from ci_tasks.deploy.model import Facts, Request
+from ci_tasks.deploy.model import Facts, Request, line_of
 from ci_tasks.deploy.override import authority
+from ci_tasks.deploy.status import known_environment
+from ci_tasks.tag import authenticity, tag_object
 from ci_tasks.tag import subproject as subprojects
 from ci_tasks.tag.annotation import NewerLedgerError, UnreadableLedgerError
-from ci_tasks.tag.grammar import EnvironmentTag, Grammar, VersionTag, parse_version
+from ci_tasks.tag.grammar import EnvironmentTag, Grammar, StateTag, VersionTag, parse_version
 from ci_tasks.tag.local import stale_note
 from ci_tasks.tag.names import DeploymentKind
 from ci_tasks.tag.store import EnvironmentFact, TagStore
@@ -27,6 +30,9 @@ if TYPE_CHECKING:
     from ci_tasks.core.git.origin import RawObject, RemoteRef, TreeEntry
     from ci_tasks.tag.listing import Listing
     from ci_tasks.tag.store import VerifiedVersion
+
+LONGEST_REASON = 200
+"""Characters of a state tag's text that a refusal repeats."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +52,7 @@ def gather(checkout: Checkout, request: Request, *, environ: Mapping[str, str]) 
     pipeline = pipelines.read(checkout, tag, environ=environ, is_assignment=is_assignment)
     version_tag = _asked(listing, tag, request)
     environment_ref = listing.refs.get(str(tag))
-    version, objects = _version(store, listing, version_tag, environment_ref)
+    version, objects, state_reason = _version(store, listing, version_tag, environment_ref)
     checkout.origin.ensure_commit(version.ref)
     files = () if is_assignment else checkout.origin.commit_files(version.commit)
     environment_fact, unreadable = _environment(store, tag, environment_ref, objects, adopt=request.adopt)
@@ -56,7 +62,10 @@ def gather(checkout: Checkout, request: Request, *, environ: Mapping[str, str]) 
         tag=tag,
         version=version,
         version_was_given=request.version is not None,
+        tags=listing.refs,
+        passed_over=() if request.version else _passed_over(listing, version_tag),
         states=listing.states(version_tag),
+        state_reason=state_reason,
         environment=environment_fact,
         regions=pipeline.layers.regions(tag.environment, tag.subproject),
         rules=pipeline.rules,
@@ -80,6 +89,7 @@ def gather(checkout: Checkout, request: Request, *, environ: Mapping[str, str]) 
         unreadable=unreadable,
         signature=verification.signature_of(checkout, version.ref, pipeline.allowed_signers),
         allowed_signers=pipeline.allowed_signers,
+        is_unsigned=is_assignment and verification.is_unsigned(checkout, environment_ref),
     )
     return Reading(facts=facts, store=store, files=files)
 
@@ -87,7 +97,11 @@ def gather(checkout: Checkout, request: Request, *, environ: Mapping[str, str]) 
 def _place(checkout: Checkout, store: TagStore, request: Request) -> tuple[EnvironmentTag, Listing]:
     """The environment tag that is meant, and the tags beside it."""
     grammar = store.grammar
-    environment = grammar.environment(request.environment)
+    environment = known_environment(
+        grammar,
+        request.environment,
+        line=lambda name: line_of(replace(request, environment=name), request.subproject),
+    )
     if request.version:
         parse_version(request.version)  # nothing is read for the sake of a typing error
     asked = request.subproject
@@ -110,15 +124,41 @@ def _asked(listing: Listing, tag: EnvironmentTag, request: Request) -> VersionTa
 
 def _version(
     store: TagStore, listing: Listing, tag: VersionTag, environment_ref: RemoteRef | None
-) -> tuple[VerifiedVersion, dict[str, RawObject]]:
-    """The version, verified; its object is read in one go with that of the environment tag."""
+) -> tuple[VerifiedVersion, dict[str, RawObject], str | None]:
+    """The version, verified, and why it is marked bad; all objects are read in one go."""
     ref = listing.refs.get(str(tag))
     if ref is None:
         raise _no_such_version(listing, tag)
-    objects = store.objects([ref] if environment_ref is None else [ref, environment_ref])
+    bad = _bad_state(listing, tag)
+    state_ref = listing.refs[str(bad)] if bad else None
+    objects = store.objects([each for each in (ref, environment_ref, state_ref) if each is not None])
     if ref.object_id not in objects:
         objects |= store.origin.objects([ref])  # it says what is wrong
-    return store.verify(tag, ref, objects[ref.object_id]), objects
+    verified = store.verify(tag, ref, objects[ref.object_id], taken=listing.refs)
+    reason = _reason(bad, state_ref, objects.get(state_ref.object_id)) if bad and state_ref else None
+    return verified, objects, reason
+
+
+def _bad_state(listing: Listing, tag: VersionTag) -> StateTag | None:
+    """The state tag that speaks against a version most strongly."""
+    states = listing.states(tag)
+    if not (states and states[0].is_bad):
+        return None
+    return StateTag(subproject=tag.subproject, version=tag.version, state=states[0])
+
+
+def _reason(tag: StateTag, ref: RemoteRef, obj: RawObject | None) -> str | None:
+    """What a state tag gives as its reason, as a part of a sentence; None where it gives none."""
+    content = tag_object.read(obj.data) if obj and authenticity.fault(str(tag), ref, obj) is None else None
+    said = " ".join(content.text.split()).rstrip(".") if content else ""
+    return said[:LONGEST_REASON] if said not in {"", f"{tag.version_tag} is {tag.state.value}"} else None
+
+
+def _passed_over(listing: Listing, taken: VersionTag) -> tuple[StateTag, ...]:
+    """The states because of which releases that are newer than this one are not taken, the newest first."""
+    newer = itertools.takewhile(lambda tag: tag != taken, listing.versions(taken.subproject))
+    states = (_bad_state(listing, tag) for tag in newer if tag.version.is_release)
+    return tuple(state for state in states if state is not None)
 
 
 def _environment(

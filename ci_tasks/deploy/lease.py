@@ -18,10 +18,11 @@ import msgspec
 from ci_tasks.core.command_line import typed
 from ci_tasks.core.errors import CiTasksError, ConflictError, UnavailableError, UnknownOutcomeError
 from ci_tasks.deploy.claim import ClaimLostError, StopAskedError, held_error, lost_error
-from ci_tasks.deploy.model import options
 from ci_tasks.tag import ledger as ledgers
 from ci_tasks.tag.annotation import UnreadableLedgerError
 from ci_tasks.tag.clock import utc_now
+from ci_tasks.tag.limits import shortened
+from ci_tasks.tag.lines import options
 from ci_tasks.tag.model import region_key
 from ci_tasks.tag.names import DeploymentStatus
 from ci_tasks.tag.writer import LedgerWriter
@@ -234,7 +235,10 @@ class Lease:
         end = utc_now() + timedelta(seconds=self.seconds)
         for record in state.open:
             if record.nonce == self.nonce and record.deployment_id not in except_for:
-                state = ledgers.change(state, record.deployment_id, lease_end=end)
+                # A clock that was put back takes nothing from a lease.
+                state = ledgers.change(
+                    state, record.deployment_id, lease_end=max(end, record.lease_end or end)
+                )
         return state
 
     def settle(
@@ -259,7 +263,7 @@ class Lease:
                     deployment_id,
                     status,
                     at=utc_now(),
-                    ended_by=ended_by,
+                    ended_by=None if ended_by is None else shortened(ended_by),
                     scripts_started=started,
                 )
             assert state is not None  # noqa: S101 - there is at least one result

@@ -9,18 +9,25 @@ from typing import TYPE_CHECKING
 from ci_tasks.core.command_line import typed
 from ci_tasks.core.entity import Entity
 from ci_tasks.core.errors import ExitCode
+from ci_tasks.tag.lines import options
 from ci_tasks.tag.names import DeploymentKind
+from ci_tasks.tag.plain_git import git_show
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from ci_tasks.core.signing import AllowedSigners, Signature
     from ci_tasks.environment.configuration import Layers
     from ci_tasks.environment.model import Rules
     from ci_tasks.script.mode import Decision
     from ci_tasks.script.model import CIScript
-    from ci_tasks.tag.grammar import EnvironmentTag
+    from ci_tasks.tag.grammar import EnvironmentTag, StateTag
     from ci_tasks.tag.model import Override, Run
     from ci_tasks.tag.names import VersionState
     from ci_tasks.tag.store import EnvironmentFact, VerifiedVersion
+
+MOST_NAMED = 3
+"""Newer releases that are named where they were passed over."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,16 +63,24 @@ class ScriptFact:
 class Facts:
     """All that a plan depends on, read once.
 
+    `tags` are the names of those there are. Where no version was given, `passed_over` are the states because
+    of which newer releases are not taken. `state_reason` is what the strongest bad state tag of the version
+    gives as its reason.
     `override` is what would be recorded of an override, None where none was typed; `objection` says why
     whoever typed it may not override anything. `unreadable` says why the environment tag has no ledger, where
     a new one is to take its place. `signature` is the version's, None where the rules do not ask for one.
+    `is_unsigned`: the environment tag itself lacks the good signature that the settings ask for; it is looked
+    at for an assignment alone.
     """
 
     request: Request
     tag: EnvironmentTag
     version: VerifiedVersion
     version_was_given: bool
+    tags: Container[str]
+    passed_over: tuple[StateTag, ...]
     states: tuple[VersionState, ...]
+    state_reason: str | None
     environment: EnvironmentFact
     regions: tuple[str, ...]
     rules: Rules
@@ -81,28 +96,23 @@ class Facts:
     remote: str | None
     stale_note: str | None
     override: Override | None = None
-    objection: str | None = None
+    objection: Refusal | None = None
     unreadable: str | None = None
     signature: Signature | None = None
     allowed_signers: AllowedSigners | None = None
+    is_unsigned: bool = False
 
     @property
     def show_line(self) -> str:
-        """The line of plain git that shows the environment tag."""
+        """The line of plain git that shows what the environment tag says to people."""
         if self.remote is None:
-            return f"git show --no-patch refs/tags/{self.tag}"
-        return f"git fetch {self.remote} refs/tags/{self.tag} && git show --no-patch FETCH_HEAD"
+            return git_show(self.tag, f"refs/tags/{self.tag}")
+        return f"git fetch {self.remote} refs/tags/{self.tag} && {git_show(self.tag, 'FETCH_HEAD')}"
 
     @property
     def options(self) -> str:
         """The options that name this environment on a command line."""
         return options(self.tag)
-
-
-def options(tag: EnvironmentTag) -> str:
-    """The options that name an environment tag on a command line: `--env staging --subproject api`."""
-    subproject = f" --subproject {tag.subproject}" if tag.subproject else ""
-    return f"--env {tag.environment}{subproject}"
 
 
 def line_of(request: Request, subproject: str | None, *, version: str | None = None) -> str:
@@ -125,9 +135,10 @@ def line_of(request: Request, subproject: str | None, *, version: str | None = N
     return typed(" ".join(words))
 
 
-def review_line(tag: EnvironmentTag, identifier: str) -> str:
-    """The line that closes the review debt of a deployment or a claim."""
-    return typed(f'deploy.review {options(tag)} --deployment {quote(identifier)} --note "what you found"')
+def review_line(tag: EnvironmentTag, identifier: str, note: str | None = None) -> str:
+    """The line that closes the review debt of a deployment or a claim; without a note, one is to fill in."""
+    words = '--note "what you found"' if note is None else _with_text("--note", note)
+    return typed(f"deploy.review {options(tag)} --deployment {quote(identifier)} {words}")
 
 
 def _with_text(option: str, text: str) -> str:
@@ -171,7 +182,8 @@ class Plan(Entity, frozen=True, kw_only=True):
     """What would happen; names only, never a value. `timeout` of a script is in seconds.
 
     `movesTag`: nothing is to be deployed, but the environment's list of regions has changed, so that the tag
-    says something else than before. `overridden` are the refusals that `--override` has passed.
+    says something else than before. `overridden` are the refusals that `--override` has passed. `passedOver`
+    names the state tags because of which newer releases were not taken.
     """
 
     environment: str
@@ -181,6 +193,7 @@ class Plan(Entity, frozen=True, kw_only=True):
     version_tag: str
     commit_sha: str
     is_newest: bool
+    passed_over: list[str]
     is_rehearsal: bool
     is_parallel: bool
     regions: list[PlannedRegion]
@@ -195,3 +208,14 @@ class Plan(Entity, frozen=True, kw_only=True):
     def to_do(self) -> list[PlannedRegion]:
         """The regions in which something is to be done."""
         return [region for region in self.regions if region.action == "deploy"]
+
+    @property
+    def newest(self) -> str | None:
+        """How its version was chosen, in words; None where it was given."""
+        if not self.is_newest:
+            return None
+        said = [" is ".join(name.rpartition("/")[2].rsplit("-", 1)) for name in self.passed_over]
+        if not said:
+            return "the newest release"
+        more = f" and {len(said) - MOST_NAMED} more" if len(said) > MOST_NAMED else ""
+        return f"the newest release that may be deployed; {', '.join(said[:MOST_NAMED])}{more}"

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from ci_tasks.core.errors import UsageError
 from ci_tasks.core.settings import FILE
 from ci_tasks.core.signing import AllowedSigners, SigningFormat, signer_files
 from ci_tasks.deploy.model import Refusal, line_of
+from ci_tasks.deploy.rules import is_assignment
 from ci_tasks.tag.model import Override
 
 if TYPE_CHECKING:
@@ -44,11 +48,12 @@ def stated(option: str, text: str | None) -> str | None:
 
 def authority(
     checkout: Checkout, reason: str | None, *, environ: Mapping[str, str]
-) -> tuple[Override | None, str | None]:
+) -> tuple[Override | None, Refusal | None]:
     """What would be recorded of an override for this reason, and why whoever typed it may not do it.
 
     Where tags are signed it takes the signature of an admin, and a throw-away object is signed to see whose
-    key it is. Raises what signing raises.
+    key it is. An objection without a next step is one that somebody else's typing meets. Raises what signing
+    raises.
     """
     if reason is None:
         return None, None
@@ -61,26 +66,35 @@ def authority(
     return Override(reason=reason, signer=signature.signer), objection
 
 
-def _unsettled(checkout: Checkout, environ: Mapping[str, str]) -> str | None:
+def _objection(message: str, next_step: str | None = None) -> Refusal:
+    return Refusal(rule="override", message=message, next_step=next_step)
+
+
+def _unsettled(checkout: Checkout, environ: Mapping[str, str]) -> Refusal | None:
     """An edit of one's own makes nobody an admin, and switches no signing off."""
     variable = next((name for name in _VARIABLES if environ.get(name)), None)
     if variable is not None:
-        return f"{variable} is set, and who may override a rule is not for a variable to say."
+        said = f"{variable} is set, and who may override a rule is not for a variable to say."
+        return _objection(said, f"unset {variable}")
     files = [FILE, *signer_files(checkout.settings.allowed_signers)]
     changed = checkout.repository.changed_paths(files)
     if changed:
-        return f"{changed[0]} has uncommitted changes, and it says who may override a rule: commit it first."
+        said = f"{changed[0]} has uncommitted changes, and it says who may override a rule: commit it first."
+        return _objection(said, f"git add {quote(changed[0])} && git commit")
     return None
 
 
-def _not_an_admin(signature: Signature, admins: Sequence[str]) -> str | None:
-    may = f"Admins are: {', '.join(admins)}." if admins else f"There are no admins in {FILE}."
+def _not_an_admin(signature: Signature, admins: Sequence[str]) -> Refusal | None:
     who = signed_by(signature)
-    if not signature.is_good:
-        return f"An override takes the signature of an admin, and {who}. {may}"
     if signature.is_of(admins):
         return None
-    return f"An override takes the signature of an admin, and {who}, who is none. {may}"
+    is_none = ", who is none" if signature.is_good else ""
+    said = f"An override takes the signature of an admin, and {who}{is_none}."
+    if admins:
+        return _objection(f"{said} Admins are: {', '.join(admins)}.")
+    said += f" There are no admins in {FILE}: name them there, commit and push it."
+    admin = signature.signer if signature.is_good and signature.signer else "name@example.org"
+    return _objection(said, f"echo {quote(f'admins: [{admin}]')} >> {FILE}")
 
 
 def signed_by(signature: Signature) -> str:
@@ -98,16 +112,15 @@ def passed(facts: Facts, refusals: Sequence[Refusal]) -> tuple[list[Refusal], li
         return list(refusals), []
     overridden = [refusal for refusal in refusals if refusal.rule in OVERRIDABLE]
     if overridden and facts.objection is not None:
-        objection = Refusal(
-            rule="override",
-            message=facts.objection,
-            next_step=line_of(facts.request, facts.tag.subproject, version=str(facts.version.tag.version)),
-        )
-        return [objection, *refusals], []
+        line = line_of(facts.request, facts.tag.subproject, version=str(facts.version.tag.version))
+        objection = facts.objection
+        return [replace(objection, next_step=objection.next_step or line), *refusals], []
     return [refusal for refusal in refusals if refusal.rule not in OVERRIDABLE], overridden
 
 
-def notices(facts: Facts, overridden: Sequence[Refusal], *, is_recorded: bool) -> list[str]:
+def notices(
+    facts: Facts, overridden: Sequence[Refusal], *, is_preview: bool, is_recorded: bool = True
+) -> list[str]:
     """What a plan says of its override; `is_recorded` is false in a rehearsal."""
     if facts.override is None or facts.objection is not None:
         return []
@@ -115,5 +128,8 @@ def notices(facts: Facts, overridden: Sequence[Refusal], *, is_recorded: bool) -
         return ["--override was not needed: no rule that it can pass stood in the way. It is not recorded."]
     said = [f"{OVERRIDDEN} {refusal.rule}: {refusal.message}" for refusal in overridden]
     if is_recorded:
-        said.append(f"The override is recorded, and waits for a review. Its reason: {facts.override.reason}")
+        # An assignment ends by saying so itself.
+        waits = "" if is_assignment(facts) else ", and waits for a review"
+        becomes = "would be recorded, and wait for a review" if is_preview else f"is recorded{waits}"
+        said.append(f"The override {becomes}. Its reason: {facts.override.reason}")
     return said

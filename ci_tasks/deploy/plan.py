@@ -10,6 +10,7 @@ from ci_tasks.deploy import override, rules, verification
 from ci_tasks.deploy.model import Facts, Plan, PlannedRegion, PlannedScript
 from ci_tasks.deploy.rules import is_assignment, some
 from ci_tasks.script.names import Mode
+from ci_tasks.tag import chain
 from ci_tasks.tag import ledger as ledgers
 from ci_tasks.tag.grammar import parse_version
 from ci_tasks.tag.model import region_key
@@ -25,8 +26,8 @@ UNCOMMITTED = "Uncommitted changes"
 """How the notice begins that has to be seen before the first script."""
 
 
-def plan(facts: Facts) -> Plan:
-    """What this deployment would do, and every rule that speaks against it.
+def plan(facts: Facts, *, is_preview: bool = False) -> Plan:
+    """What this deployment would do, and every rule that speaks against it; `is_preview`: it stays a plan.
 
     Raises UsageError for a region that the environment does not have.
     """
@@ -44,16 +45,17 @@ def plan(facts: Facts) -> Plan:
         version_tag=str(facts.version.tag),
         commit_sha=facts.version.commit,
         is_newest=not facts.version_was_given,
+        passed_over=[str(tag) for tag in facts.passed_over],
         is_rehearsal=rehearsal,
         is_parallel=facts.request.parallel,
         regions=regions,
-        scripts=[_script(facts, fact, rehearsal=rehearsal) for fact in facts.scripts],
+        scripts=[_script(facts, fact, rehearsal=rehearsal) for fact in facts.scripts] if to_do else [],
         concurrency_group=f"deploy-{str(facts.tag).replace('/', '-')}",
         moves_tag=not to_do and not facts.request.regions and moves_tag(facts),
         refusals=standing,
         notices=[
             *notices(facts),
-            *override.notices(facts, overridden, is_recorded=not rehearsal),
+            *override.notices(facts, overridden, is_preview=is_preview, is_recorded=not rehearsal),
         ],
         overridden=overridden,
     )
@@ -111,7 +113,7 @@ def _resolved(facts: Facts, region: str | None) -> Resolved:
                 *error.details,
                 "Configuration comes from the version's own commit: mend it there, and cut a version.",
             ],
-            next_step=next_patch(facts.version.tag),
+            next_step=next_patch(facts.version.tag, facts.tags),
         ) from None
 
 
@@ -131,7 +133,8 @@ def _script(facts: Facts, fact: ScriptFact, *, rehearsal: bool) -> PlannedScript
 def notices(facts: Facts) -> Iterator[str]:
     """What is worth a look before anything is done."""
     if facts.environment.object_id is None:
-        yield f"A new ledger begins: there was no tag {facts.tag}."
+        what = "record of" if is_assignment(facts) else "deployment to"
+        yield f"First {what} {facts.tag.environment}: there was no tag {facts.tag}."
     if facts.unreadable is not None:
         yield f"A new ledger begins, in the place of what can't be read: {facts.unreadable}"
     if facts.changed_paths:
@@ -172,7 +175,7 @@ def _ledger_notices(facts: Facts) -> Iterator[str]:
     state = facts.environment.ledger
     if state is None:
         return
-    faults = ledgers.chain_faults(state)
+    faults = chain.faults(state)
     if faults:
         yield f"The ledger of {facts.tag} was changed by hand: {faults[0]}."
     for record in ledgers.holders(state, selected(facts)):

@@ -6,17 +6,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ci_tasks.core import console
+from ci_tasks.core.columns import REGION, used
 from ci_tasks.core.command_line import typed
-from ci_tasks.deploy.model import options, review_line
+from ci_tasks.deploy.model import review_line
 from ci_tasks.report.render import as_text
 from ci_tasks.tag.clock import utc_now
 from ci_tasks.tag.grammar import EnvironmentTag
 from ci_tasks.tag.ledger import is_expired
-from ci_tasks.tag.names import DeploymentKind
+from ci_tasks.tag.lines import options
+from ci_tasks.tag.records import minute, records_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from datetime import datetime
+    from collections.abc import Iterable, Iterator, Sequence
 
     from ci_tasks.deploy.assign import AssignedRegion, Assignment, AssignmentAnswer
     from ci_tasks.deploy.deployment import Result
@@ -35,26 +36,29 @@ def plan_text(plan: Plan) -> str:
     blocks = ["\n".join(_plan_head(plan))]
     rows = [
         (
-            region.region or plan.environment,
+            region.region or "",
             region.previous_version or "nothing",
             plan.version,
             _action(region),
         )
         for region in plan.regions
     ]
-    blocks.append(console.table(("Region", "Live now", "Then", "What happens"), rows).rstrip("\n"))
+    blocks.append(_table((REGION, "Live now", "Then", "What happens"), rows))
     scripts = [(script.script_path, script.mode, script.decided_by or "default") for script in plan.scripts]
-    blocks.append(console.table(("Script", "Mode", "Decided by"), scripts).rstrip("\n"))
+    if scripts:
+        blocks.append(console.table(("Script", "Mode", "Decided by"), scripts).rstrip("\n"))
     names = sorted({name for region in plan.regions for name in region.configuration})
     if names:
-        blocks.append(f"Configuration: {', '.join(names)}")
-    blocks += [f"note: {notice}" for notice in plan.notices]
-    blocks += [f"REFUSED by the rule {refusal.rule}: {refusal.message}" for refusal in plan.refusals]
+        blocks.append(console.prose(f"Configuration: {', '.join(names)}"))
+    blocks += [console.prose(f"note: {notice}") for notice in plan.notices]
+    blocks += [
+        console.prose(f"REFUSED by the rule {refusal.rule}: {refusal.message}") for refusal in plan.refusals
+    ]
     return "\n\n".join(blocks)
 
 
 def _plan_head(plan: Plan) -> Iterator[str]:
-    newest = ", the newest release" if plan.is_newest else ""
+    newest = f", {plan.newest}" if plan.newest else ""
     kind = "rehearsal" if plan.is_rehearsal else "deployment"
     yield f"Plan of a {kind}; nothing is done yet."
     yield f"{plan.version_tag} (commit {plan.commit_sha[:12]}{newest}) to {plan.environment_tag}"
@@ -75,11 +79,12 @@ def result_text(result: Result) -> str:
         return plan_text(result.plan)
     if not result.plan.to_do:
         made = result.plan
-        newest = ", the newest release," if made.is_newest else ""
+        newest = f" ({made.newest})" if made.newest else ""
         live = f"{made.version_tag}{newest} is live in {made.environment} already."
         if made.moves_tag:
-            return f"Nothing to deploy: {live} {made.environment_tag} now follows the new list of regions."
-        return f"Nothing to do: {live}"
+            now = f"{made.environment_tag} now follows the new list of regions."
+            return console.prose(f"Nothing to deploy: {live} {now}")
+        return console.prose(f"Nothing to do: {live}")
     text = as_text(result.conclusion.report).rstrip("\n")
     path = result.conclusion.path
     return f"{text}\n\nReport: {_from_here(path)}" if path else text
@@ -91,25 +96,26 @@ def _from_here(path: Path) -> Path:
     return path.relative_to(here) if path.is_relative_to(here) else path
 
 
-def status_text(answer: StatusAnswer) -> str:
-    """What runs where, one line per region."""
+def status_text(answer: StatusAnswer, first_line: str) -> str:
+    """What runs where, one line per region; `first_line` deploys something where there is nothing yet."""
     blocks = []
     if answer.environments:
-        columns = ("Subproject", "Environment", "Region", "Version", "Since (UTC)", "By", "Note")
-        rows = [row for status in answer.environments for row in _status_rows(status)]
-        used = [index for index in range(len(columns)) if any(row[index] for row in rows)]
-        shown = [[row[index] for index in used] for row in rows]
-        blocks.append(console.table([columns[index] for index in used], shown).rstrip("\n"))
-    blocks += [f"none: there is no tag {name}." for name in answer.none]
+        columns = ("Subproject", "Environment", REGION, "Version", "Since (UTC)", "By", "Note")
+        blocks.append(_table(columns, [row for one in answer.environments for row in _status_rows(one)]))
+    if len(answer.none) > 1:
+        environment = answer.none[0].rpartition("/")[2]
+        blocks.append(f"none: no subproject has a tag for {environment}.")
+    elif answer.none:
+        blocks.append(f"none: there is no tag {answer.none[0]}.")
     for status in answer.environments:
-        blocks += _remarks(status)
-    return "\n".join(blocks) or f"Nothing is deployed yet. Begin with: {typed('deploy --env staging')}"
+        blocks += map(console.prose, _remarks(status))
+    return "\n".join(blocks) or f"Nothing is deployed yet. Begin with: {first_line}"
 
 
 def _status_rows(status: EnvironmentStatus) -> Iterator[tuple[str, ...]]:
     head = (status.subproject or ROOT, status.environment)
     if not status.regions:
-        yield (*head, "", "?", "", "", "unreadable")
+        yield (*head, "", "?", "", "", "UNREADABLE")
     for region in status.regions:
         yield (
             *head,
@@ -143,6 +149,8 @@ def _remarks(status: EnvironmentStatus) -> Iterator[str]:
         yield f"DRIFT: {status.drift}."
     if status.problem:
         yield f"UNREADABLE: {status.problem}"
+    if status.next_step:
+        yield f"  next: {console.next_line(status.next_step)}"
     tag = EnvironmentTag(subproject=status.subproject or "", environment=status.environment)
     claims = {debt.deployment_id.partition(".")[0]: debt for debt in status.review_debts}
     for claim_id, debt in claims.items():
@@ -153,40 +161,11 @@ def _remarks(status: EnvironmentStatus) -> Iterator[str]:
         yield f"  When you have looked at it: {review_line(tag, claim_id)}"
 
 
-def records_text(answer: RecordsAnswer) -> str:
-    """The ledger as a table, newest first, open records on top; a claim's id begins with its time."""
+def history_text(answer: RecordsAnswer) -> str:
+    """The ledger as a table, newest first, open records on top."""
     if not answer.deployments:
         return "Nothing was deployed there yet."
-    rows = [
-        (
-            record.claim_id,
-            record.region or "",
-            record.version,
-            _outcome(record),
-            record.triggered_by,
-            "; ".join(_reasons(record)),
-        )
-        for record in _newest_first(answer.deployments)
-    ]
-    columns = ("Deployment", "Region", "Version", "Status", "By", "Why")
-    used = [index for index in range(len(columns)) if any(row[index] for row in rows)]
-    shown = [[row[index] for index in used] for row in rows]
-    return console.table([columns[index] for index in used], shown).rstrip("\n")
-
-
-def _outcome(record: Deployment) -> str:
-    """How it ended; what no script was run for says so itself."""
-    words = {DeploymentKind.ASSIGN: "ASSIGNED", DeploymentKind.REVIEW: "REVIEW"}
-    return words.get(record.kind, record.status.value)
-
-
-def _reasons(record: Deployment) -> Iterator[str]:
-    if record.reviews:
-        yield f"of {record.reviews}"
-    if record.ended_by or record.reason:
-        yield record.ended_by or record.reason or ""
-    if record.override:
-        yield f"override: {record.override.reason}"
+    return records_text(_newest_first(answer.deployments))
 
 
 def _newest_first(records: Iterable[Deployment]) -> list[Deployment]:
@@ -218,7 +197,7 @@ def assignment_plan_text(plan: Assignment) -> str:
     ]
     rows = [
         (
-            region.region or plan.environment,
+            region.region or "",
             region.previous_version or "nothing",
             plan.version,
             _what_is_said(region),
@@ -227,10 +206,12 @@ def assignment_plan_text(plan: Assignment) -> str:
     ]
     blocks = [
         "\n".join(head),
-        console.table(("Region", "Tag says", "Then", "What happens"), rows).rstrip("\n"),
+        _table((REGION, "Tag says", "Then", "What happens"), rows),
     ]
-    blocks += [f"note: {notice}" for notice in plan.notices]
-    blocks += [f"REFUSED by the rule {refusal.rule}: {refusal.message}" for refusal in plan.refusals]
+    blocks += [console.prose(f"note: {notice}") for notice in plan.notices]
+    blocks += [
+        console.prose(f"REFUSED by the rule {refusal.rule}: {refusal.message}") for refusal in plan.refusals
+    ]
     return "\n\n".join(blocks)
 
 
@@ -243,8 +224,10 @@ def assigned_text(answer: AssignmentAnswer) -> str:
     """What `tag.assign` did."""
     made = answer.plan
     tag = EnvironmentTag(subproject=made.subproject or "", environment=made.environment)
-    if not made.to_do and not made.moves_tag:
+    if not (made.to_do or made.moves_tag or made.signs_tag):
         return f"Nothing to do: {made.environment_tag} says already that {made.version} is live."
+    if made.signs_tag and not made.moves_tag:
+        return f"Nothing to assign. {made.environment_tag} was written anew, and signed."
     if not made.to_do:
         return f"Nothing to assign. {made.environment_tag} now follows the new list of regions."
     if not answer.deployments:
@@ -272,6 +255,6 @@ def reviewed_text(tag: EnvironmentTag, answer: ReviewAnswer) -> str:
     return f"The review of {review.reviews} is recorded in {tag}.{own}"
 
 
-def minute(time: datetime | None) -> str:
-    """A time to the minute, UTC."""
-    return f"{time:%Y-%m-%d %H:%M}" if time else ""
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table without the columns that have nothing in them."""
+    return console.table(*used(columns, rows)).rstrip("\n")

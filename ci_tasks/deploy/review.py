@@ -12,11 +12,13 @@ from ci_tasks.core.entity import Entity
 from ci_tasks.core.errors import ConflictError, RefusedError, UsageError
 from ci_tasks.core.signing import AllowedSigners, SigningFormat
 from ci_tasks.deploy.ci import current_run, triggered_by
-from ci_tasks.deploy.model import options, review_line
+from ci_tasks.deploy.model import review_line
 from ci_tasks.deploy.override import signed_by
 from ci_tasks.deploy.run import new_claim_id
 from ci_tasks.tag import review as reviews
 from ci_tasks.tag.clock import utc_now
+from ci_tasks.tag.limits import fitted
+from ci_tasks.tag.lines import options
 from ci_tasks.tag.model import Deployment
 from ci_tasks.tag.names import DeploymentKind, DeploymentStatus
 from ci_tasks.tag.writer import LedgerWriter
@@ -63,15 +65,16 @@ def review(
     writer = LedgerWriter(store, tag, identity=identity)
     found, waiting = _overridden(writer.fact.ledger, tag, identifier)
     if waiting:
-        _require_another_signer(checkout, waiting)
-    record = _record(found, identifier, note=note, who=triggered_by(environ, identity), environ=environ)
+        _require_another_signer(checkout, waiting, line=review_line(tag, identifier, note))
+    who = triggered_by(environ, identity)
+    record = fitted(_record(found, identifier, note=note, who=who, environ=environ))
 
     def closed(state: Ledger | None) -> Ledger:
         _, waiting = _overridden(state, tag, identifier)
         assert state is not None  # noqa: S101 - _overridden raises for None
         return reviews.reviewed(state, record) if waiting else state
 
-    line = review_line(tag, identifier)
+    line = review_line(tag, identifier, note)
     writer.update(closed, what=f"record the review in {tag}", later=line, retry=line)
     assert writer.fact.ledger is not None  # noqa: S101 - the step raises for None
     written = next(
@@ -80,8 +83,19 @@ def review(
     return ReviewAnswer(
         review=written,
         closed=written.nonce == record.nonce,
-        is_own=any(one.triggered_by == written.triggered_by for one in found),
+        is_own=any(_is_own(checkout, one, written) for one in found),
     )
+
+
+def _is_own(checkout: Checkout, overridden: Deployment, review: Deployment) -> bool:
+    """Whether one person did both: a name is anybody's to set, so signers are compared where there are some.
+
+    Where tags are signed, that they differ was required before the review was written.
+    """
+    signer = overridden.override.signer if overridden.override else None
+    if signer is not None and checkout.settings.sign is not SigningFormat.NONE:
+        return False
+    return overridden.triggered_by == review.triggered_by
 
 
 def _record(
@@ -155,19 +169,32 @@ def _nothing_there(
     )
 
 
-def _require_another_signer(checkout: Checkout, waiting: Sequence[Deployment]) -> None:
-    """Where tags are signed, a review is that of a known signer other than the one who overrode."""
+def _require_another_signer(checkout: Checkout, waiting: Sequence[Deployment], *, line: str) -> None:
+    """Where tags are signed, a review is that of a known signer other than the one who overrode.
+
+    `line` is what such a one types.
+    """
     settings = checkout.settings
     if settings.sign is SigningFormat.NONE:
         return
-    signature = checkout.origin.own_signature(AllowedSigners.read(checkout.root, settings.allowed_signers))
+    allowed = AllowedSigners.read(checkout.root, settings.allowed_signers)
+    signature = checkout.origin.own_signature(allowed)
     overrode = {record.override.signer for record in waiting if record.override is not None}
     if signature.is_good and signature.signer not in overrode:
         return
     is_the_same = ", which is that of the override itself" if signature.is_good else ""
+    others = [name for name in _signers(allowed) if name not in overrode]
+    asked = [f"Ask one of these to type the line: {', '.join(others)}."] if others else []
     raise RefusedError(
         f"A review takes another signature than the override, and {signed_by(signature)}{is_the_same}.",
         unchanged="Nothing was changed.",
-        details=["Rule: review."],
-        next_step=f"cat {quote(settings.allowed_signers)}",
+        details=["Rule: review.", *asked],
+        next_step=line if signature.is_good and others else f"cat {quote(settings.allowed_signers)}",
     )
+
+
+def _signers(allowed: AllowedSigners) -> list[str]:
+    """The names in the list of ssh keys that may sign (ssh-keygen(1), ALLOWED SIGNERS)."""
+    lines = (line.split() for line in allowed.ssh.decode("utf-8", "replace").splitlines())
+    firsts = (words[0].strip('"') for words in lines if words and not words[0].startswith("#"))
+    return list(dict.fromkeys(name for first in firsts for name in first.split(",") if name))

@@ -9,6 +9,7 @@ from ci_tasks.core.command_line import typed
 from ci_tasks.core.errors import RefusedError
 from ci_tasks.deploy import verification
 from ci_tasks.deploy.model import Refusal, line_of
+from ci_tasks.tag.lines import BY_HAND
 from ci_tasks.tag.names import DeploymentKind
 from ci_tasks.tag.store import next_patch
 
@@ -23,9 +24,10 @@ def refusals(facts: Facts) -> Iterator[Refusal]:
     environment, tag = facts.tag.environment, facts.version.tag
     for state in facts.states:
         if state.is_bad:
+            why = f": {facts.state_reason}" if facts.state_reason else ""
             yield Refusal(
                 rule="state",
-                message=f"{tag} is marked {state.value}.",
+                message=f"{tag} is marked {state.value}{why}.",
                 next_step=_another_version(facts),
             )
             break
@@ -39,7 +41,7 @@ def refusals(facts: Facts) -> Iterator[Refusal]:
                 f"{tag} was deployed here from the commit {moved_from[:12]}, and stands on "
                 f"{facts.version.commit[:12]} now: somebody moved or made it anew."
             ),
-            next_step=next_patch(tag),
+            next_step=next_patch(tag, facts.tags),
         )
     yield from verification.refusals(facts)
     if not facts.on_branch:
@@ -121,7 +123,7 @@ def _repair(facts: Facts) -> str:
         return f'{line_of(facts.request, facts.tag.subproject, version=version)} --override "why"'
     is_everywhere = set(versions.values()) == {version} and len(versions) == len(facts.regions or ("",))
     region = "" if is_everywhere else f" --region {key}"
-    return typed(f"tag.assign {facts.options} --version {version}{region}")
+    return typed(f"tag.assign {facts.options} --version {version}{region} {BY_HAND}")
 
 
 def _moved_from(facts: Facts) -> str | None:

@@ -19,6 +19,7 @@ from ci_tasks.deploy.lease import Lease
 from ci_tasks.deploy.region import RegionRun, run_scripts
 from ci_tasks.tag.clock import utc_now
 from ci_tasks.tag.grammar import StateTag, ref_of
+from ci_tasks.tag.limits import fitted
 from ci_tasks.tag.listing import Listing
 from ci_tasks.tag.model import Commits, Deployment
 from ci_tasks.tag.names import DeploymentKind, DeploymentStatus, VersionState
@@ -113,7 +114,8 @@ def carry_out(checkout: Checkout, reading: Reading, plan: Plan, stage: Stage, *,
     identity = checkout.repository.identity()
     course = Course(plan=plan, started_at=utc_now())
     who = triggered_by(os.environ, identity)
-    records = new_records(facts, plan, triggered_by=who, now=course.started_at)
+    made = new_records(facts, plan, triggered_by=who, now=course.started_at)
+    records = tuple(fitted(record) for record in made)
     course.claim_id = records[0].claim_id
     winding_down = _WindingDown()
     lease = Lease(

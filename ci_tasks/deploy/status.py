@@ -5,19 +5,23 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from ci_tasks.core.command_line import typed
 from ci_tasks.core.entity import Entity
-from ci_tasks.core.errors import ConflictError, RefusedError, UsageError
+from ci_tasks.core.errors import ConflictError, RefusedError, UsageError, nearest
+from ci_tasks.core.subprojects import standing_in
 from ci_tasks.deploy.unlock import RecordsAnswer
 from ci_tasks.tag import subproject as subprojects
 from ci_tasks.tag.grammar import EnvironmentTag, Grammar, VersionTag, parse_version
+from ci_tasks.tag.lines import put_back_line
 from ci_tasks.tag.model import Deployment
 from ci_tasks.tag.review import debts
 from ci_tasks.tag.store import TagStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from ci_tasks.core.checkout import Checkout
+    from ci_tasks.core.errors import CiTasksError
     from ci_tasks.tag.listing import Listing
     from ci_tasks.tag.model import Live
     from ci_tasks.tag.store import EnvironmentFact
@@ -55,8 +59,8 @@ class ReviewDebt(Entity, frozen=True, kw_only=True):
 class EnvironmentStatus(Entity, frozen=True, kw_only=True):
     """One environment tag. `version` is that of all regions, null where they differ.
 
-    `problem` says why a tag can't be read, `drift` what somebody did to it by hand, `reviewDebts` which
-    overrides wait for a review, newest first.
+    `problem` says why a tag can't be read, `drift` what somebody did to it by hand, `nextStep` what to type
+    about either; `reviewDebts` are the overrides that wait for a review, newest first.
     """
 
     subproject: str | None
@@ -69,6 +73,7 @@ class EnvironmentStatus(Entity, frozen=True, kw_only=True):
     running: list[Deployment]
     drift: str | None
     problem: str | None
+    next_step: str | None
     review_debts: list[ReviewDebt]
 
 
@@ -86,9 +91,10 @@ def read(store: TagStore, listing: Listing, tags: Iterable[EnvironmentTag]) -> l
     statuses = []
     for tag, ref in wanted:
         try:
-            statuses.append(_status(listing, store.environment_of(tag, ref, objects, is_summary=True)))
+            fact = store.environment_of(tag, ref, objects, is_summary=True, listing=listing)
+            statuses.append(_status(listing, fact))
         except (ConflictError, RefusedError, UsageError) as error:  # one bad tag hides no other
-            statuses.append(_unreadable(tag, error.what))
+            statuses.append(_unreadable(tag, error))
     return statuses
 
 
@@ -98,7 +104,7 @@ def _status(listing: Listing, fact: EnvironmentFact) -> EnvironmentStatus:
     keys = list(dict.fromkeys([*header.regions, *header.live])) or [""]
     regions = [_region(listing, fact.tag, key, header.live.get(key)) for key in keys]
     versions = {region.version for region in regions}
-    version = versions.pop() if len(versions) == 1 else None
+    version = next(iter(versions)) if len(versions) == 1 else None
     return EnvironmentStatus(
         subproject=fact.tag.subproject or None,
         environment=fact.tag.environment,
@@ -110,6 +116,7 @@ def _status(listing: Listing, fact: EnvironmentFact) -> EnvironmentStatus:
         running=list(fact.ledger.open),
         drift=fact.drift,
         problem=None,
+        next_step=put_back_line(fact.tag, versions) if fact.drift else None,
         review_debts=[
             ReviewDebt(
                 deployment_id=record.deployment_id,
@@ -146,7 +153,7 @@ def _state(listing: Listing, subproject: str, version: str) -> str | None:
     return states[0].value if states else None
 
 
-def _unreadable(tag: EnvironmentTag, problem: str) -> EnvironmentStatus:
+def _unreadable(tag: EnvironmentTag, error: CiTasksError) -> EnvironmentStatus:
     return EnvironmentStatus(
         subproject=tag.subproject or None,
         environment=tag.environment,
@@ -157,7 +164,8 @@ def _unreadable(tag: EnvironmentTag, problem: str) -> EnvironmentStatus:
         regions=[],
         running=[],
         drift=None,
-        problem=problem,
+        problem=error.what,
+        next_step=error.next_step,
         review_debts=[],
     )
 
@@ -167,7 +175,7 @@ def overview(checkout: Checkout, *, environment: str | None, subproject: str | N
     grammar = Grammar(checkout.settings.environments)
     store = TagStore(checkout.origin, grammar)
     if environment is not None:
-        grammar.environment(environment)
+        known_environment(grammar, environment, line=lambda name: typed(f"deploy.status --env {name}"))
     listing = store.listing(grammar.subproject(subproject) if subproject else None)
     if subproject is not None:
         subproject = grammar.subproject(subproject)
@@ -180,8 +188,37 @@ def overview(checkout: Checkout, *, environment: str | None, subproject: str | N
     ]
     missing = []
     if environment is not None and not tags:
-        missing = [str(EnvironmentTag(subproject=subproject or "", environment=environment))]
+        among = (subproject,) if subproject is not None else _places(checkout, grammar, listing)
+        missing = [str(EnvironmentTag(subproject=name, environment=environment)) for name in among]
     return StatusAnswer(environments=read(store, listing, tags), none=missing)
+
+
+def _places(checkout: Checkout, grammar: Grammar, listing: Listing) -> tuple[str, ...]:
+    """All subprojects; the root project (empty) where it has versions, or where there is no other."""
+    among = subprojects.known(checkout, grammar, listing)
+    return among if among and not listing.versions("") else ("", *among)
+
+
+def known_environment(grammar: Grammar, given: str, *, line: Callable[[str], str]) -> str:
+    """The environment of that name; UsageError otherwise, with `line` of the nearest name, if one is near."""
+    try:
+        return grammar.environment(given)
+    except UsageError as error:
+        close = nearest(given, grammar.environments)
+        error.next_step = line(close) if close else None
+        raise
+
+
+def first_line(checkout: Checkout, subproject: str | None) -> str:
+    """The line that makes the first deployment: of the subproject that is meant, else of the first one."""
+    grammar = Grammar(checkout.settings.environments)
+    among = subprojects.known(checkout, grammar)
+    if subproject is None:
+        chosen = standing_in(checkout.folder, checkout.root, among) or next(iter(among), "")
+    else:
+        chosen = grammar.subproject(subproject) or "."
+    environment = "staging" if "staging" in grammar.environments else grammar.environments[0]
+    return typed(f"deploy --env {environment}" + (f" --subproject {chosen}" if chosen else ""))
 
 
 def place(
@@ -189,7 +226,8 @@ def place(
 ) -> tuple[TagStore, EnvironmentTag]:
     """The one environment tag that a command is about; `line` is the command, for the error."""
     grammar = Grammar(checkout.settings.environments)
-    grammar.environment(environment)
+    option = f" --subproject {subproject}" if subproject else ""
+    known_environment(grammar, environment, line=lambda name: typed(f"{line} --env {name}{option}"))
     store = TagStore(checkout.origin, grammar)
     listing = store.listing(grammar.subproject(subproject) if subproject else None)
     chosen = subprojects.choose(

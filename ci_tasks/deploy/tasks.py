@@ -7,7 +7,8 @@ from invoke.context import Context
 from ci_tasks.core.task import Answer, flag, option, task
 
 ENV = "environment, such as staging"
-SUBPROJECT = "subproject; else the one whose folder you stand in"
+SUBPROJECT = "subproject, . for the root; else the one whose folder you stand in"
+OVERRIDE = "why to pass a rule on states, branches, protection or drift; it is recorded, and reviewed"
 
 
 @task(default=True, changes=True)
@@ -20,8 +21,8 @@ def run(
     parallel: bool = flag("all regions side by side"),
     again: bool = flag("deploy even what is live already"),
     dry_run: bool = flag("print the plan and stop"),
-    yes: bool = flag("deploy even an older version than the live one"),
-    override: str | None = option("why a rule is to be passed; it is recorded, and reviewed", metavar="TEXT"),
+    yes: bool = flag("deploy without the question, if it is older than what is live"),
+    override: str | None = option(OVERRIDE, metavar="TEXT"),
 ) -> Answer:
     """Deploy a version to an environment.
 
@@ -29,7 +30,6 @@ def run(
     commit out in a private folder, runs scripts/deployment/ in order for each
     region, and records each result in the tag. The tag moves only when every
     region has the version. Your checkout, branches and tags stay as they are.
-    --override passes the rules about states, branches, protection and drift.
 
     inv deploy --env staging --subproject api
     """
@@ -72,10 +72,11 @@ def status(
     """
     from ci_tasks.core.checkout import Checkout
     from ci_tasks.deploy.render import status_text
-    from ci_tasks.deploy.status import overview
+    from ci_tasks.deploy.status import first_line, overview
 
-    answer = overview(Checkout.open(), environment=env, subproject=subproject)
-    return Answer(answer, lambda: status_text(answer))
+    checkout = Checkout.open()
+    answer = overview(checkout, environment=env, subproject=subproject)
+    return Answer(answer, lambda: status_text(answer, first_line(checkout, subproject)))
 
 
 @task
@@ -92,11 +93,11 @@ def history(
     inv deploy.history --env staging --subproject api
     """
     from ci_tasks.core.checkout import Checkout
-    from ci_tasks.deploy.render import records_text
+    from ci_tasks.deploy.render import history_text
     from ci_tasks.deploy.status import ledger_of
 
     answer = ledger_of(Checkout.open(), environment=env, subproject=subproject)
-    return Answer(answer, lambda: records_text(answer))
+    return Answer(answer, lambda: history_text(answer))
 
 
 @task(changes=True)
@@ -114,9 +115,10 @@ def unlock(
     scripts and records CANCELLED. With --now the claim is broken at once, and
     the region counts as uncertain: nobody ends the scripts.
 
-    inv deploy.unlock --env staging --deployment 20260101T120000Z-1a2b3c --reason "wrong build"
+    inv deploy.unlock --env staging --deployment ID --reason "wrong build"
     """
     from ci_tasks.core.checkout import Checkout
+    from ci_tasks.core.console import prose
     from ci_tasks.deploy.render import unlocked_text
     from ci_tasks.deploy.status import place
     from ci_tasks.deploy.unlock import RecordsAnswer
@@ -128,7 +130,7 @@ def unlock(
         store, tag, deployment, reason=reason, now=now, identity=checkout.repository.identity()
     )
     answer = RecordsAnswer(deployments=records)
-    return Answer(answer, lambda: unlocked_text(tag, deployment, broken=now))
+    return Answer(answer, lambda: prose(unlocked_text(tag, deployment, broken=now)))
 
 
 @task(changes=True)
@@ -147,13 +149,14 @@ def settle(
     inv deploy.settle --env staging --deployment 20260101T120000Z-1a2b3c
     """
     from ci_tasks.core.checkout import Checkout
+    from ci_tasks.core.console import prose
     from ci_tasks.deploy.status import place
     from ci_tasks.deploy.unlock import settle as settle_deployment
 
     checkout = Checkout.open()
     store, tag = place(checkout, environment=env, subproject=subproject, line="deploy.settle")
     answer, code = settle_deployment(store, tag, deployment, identity=checkout.repository.identity())
-    return Answer(answer, answer.verdict, code)
+    return Answer(answer, lambda: prose(answer.verdict), code)
 
 
 @task(changes=True)
@@ -166,13 +169,15 @@ def review(
 ) -> Answer:
     """Close the review debt of an override.
 
-    Whoever deploys or assigns with --override leaves a debt, which deploy.status
-    shows until somebody has looked at it. The review is a record in the tag; what
-    is live stays as it is. Where tags are signed it takes another signer.
+    Whoever deploys or assigns with --override leaves a debt: deploy.status shows
+    it with its id, until somebody has looked at it. The review is a record in
+    the tag; what is live stays as it is. Where tags are signed it takes another
+    signer.
 
-    inv deploy.review --env production --deployment 20260101T120000Z-1a2b3c --note "checked the rollout"
+    inv deploy.review --env production --deployment ID --note "all is well"
     """
     from ci_tasks.core.checkout import Checkout
+    from ci_tasks.core.console import prose
     from ci_tasks.deploy.override import stated
     from ci_tasks.deploy.render import reviewed_text
     from ci_tasks.deploy.review import review as close_debt
@@ -182,4 +187,4 @@ def review(
     checkout = Checkout.open()
     store, tag = place(checkout, environment=env, subproject=subproject, line="deploy.review")
     answer = close_debt(checkout, store, tag, deployment, note=said, environ=os.environ)
-    return Answer(answer, lambda: reviewed_text(tag, answer))
+    return Answer(answer, lambda: prose(reviewed_text(tag, answer)))

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 from ci_tasks.core.command_line import typed
 from ci_tasks.core.entity import Entity
-from ci_tasks.core.errors import ExitCode, UsageError
+from ci_tasks.core.errors import ExitCode, UnknownOutcomeError, UsageError
 from ci_tasks.deploy.claim import lease_line
-from ci_tasks.deploy.model import options
 from ci_tasks.tag import ledger as ledgers
 from ci_tasks.tag.clock import utc_now
+from ci_tasks.tag.limits import shortened
+from ci_tasks.tag.lines import options
 from ci_tasks.tag.model import Deployment
 from ci_tasks.tag.names import DeploymentStatus
 from ci_tasks.tag.writer import LedgerWriter
@@ -45,7 +46,7 @@ def unlock(
 
     Raises UsageError where no open record has that id.
     """
-    words = f"{reason} ({identity.name})"
+    words = f"{shortened(reason, 200)} ({shortened(identity.name, 80)})"
 
     def asked(state: ledgers.Ledger | None) -> ledgers.Ledger:
         records = _open_records(state, tag, identifier)
@@ -59,7 +60,7 @@ def unlock(
                     DeploymentStatus.CANCELLED,
                     at=utc_now(),
                     ended_by=f"unlocked: {words}",
-                    scripts_started=True,
+                    scripts_started=record.status is DeploymentStatus.RUNNING,
                 )
             else:
                 state = ledgers.change(state, record.deployment_id, stop_requested=words)
@@ -98,15 +99,21 @@ def settle(
 
     A deployment that the ledger does not know may still arrive, pushed by a server that is slow. One more
     move of the tag makes its lease fail for good: then nothing of it was, or will be, recorded.
+    Raises UsageError for what is no id, UnknownOutcomeError where there is no tag that could be moved.
     """
     writer = LedgerWriter(store, tag, identity=identity)
+    line = typed(f"deploy.settle {options(tag)} --deployment {identifier}")
 
     def over(state: ledgers.Ledger | None) -> ledgers.Ledger:
         if state is None:
-            raise UsageError(
-                f"There is no tag {tag}: nothing was recorded so far.",
-                unchanged="Nothing was changed.",
-                next_step=typed(f"deploy {options(tag)}"),
+            raise UnknownOutcomeError(
+                f"There is no tag {tag}: nothing of {identifier} was recorded so far; it may still arrive.",
+                unchanged="Nothing was changed: there is no tag yet that could keep it out.",
+                details=[
+                    "If it stays so, type the line of that deployment or assignment again: it makes the tag,",
+                    "or finds it made. What arrives after that is kept out.",
+                ],
+                next_step=line,
             )
         found = state.find(identifier)
         if not found:
@@ -119,7 +126,7 @@ def settle(
                     record.deployment_id,
                     DeploymentStatus.CANCELLED,
                     at=now,
-                    ended_by=f"settled by {identity.name}: its lease was over",
+                    ended_by=f"settled by {shortened(identity.name, 80)}: its lease was over",
                     scripts_started=True,
                 )
         return state
@@ -130,7 +137,6 @@ def settle(
             unchanged="Nothing was changed.",
             next_step=typed(f"deploy.history {options(tag)}"),
         )
-    line = typed(f"deploy.settle {options(tag)} --deployment {identifier}")
     writer.update(over, what=f"settle {identifier}", later=line, retry=line)
     found = list(writer.fact.ledger.find(identifier)) if writer.fact.ledger else []
     return Settlement(deployments=found, verdict=_verdict(tag, identifier, found)), _code(found)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass, field
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from ci_tasks.core.command_line import typed
@@ -11,13 +12,15 @@ from ci_tasks.core.errors import UsageError
 from ci_tasks.core.git.origin import MovedError
 from ci_tasks.deploy.signature_audit import SignatureAudit
 from ci_tasks.tag import subproject as subprojects
+from ci_tasks.tag import tag_object
 from ci_tasks.tag.annotation import UnreadableLedgerError
 from ci_tasks.tag.audit import export as exports
 from ci_tasks.tag.audit.audit import immutable_findings, name_findings
 from ci_tasks.tag.audit.finding import Audit, Finding, FindingKind, Severity, finding
-from ci_tasks.tag.audit.ledger_audit import environment_findings, history_line
+from ci_tasks.tag.audit.ledger_audit import environment_findings, form_findings
 from ci_tasks.tag.catalogue import READINGS
 from ci_tasks.tag.grammar import EnvironmentTag, Grammar
+from ci_tasks.tag.lines import history_line
 from ci_tasks.tag.names import TagType
 from ci_tasks.tag.store import TagStore
 
@@ -43,15 +46,19 @@ class AuditRequest:
 
 @dataclass(kw_only=True)
 class _Reading:
-    """What one reading of the remote gave: `goes_on` and `newest` are of the ledgers that can be read."""
+    """What one reading of the remote gave: `gaps` and `newest` are of the ledgers that can be read.
+
+    `unsigned` are findings about tags that an export may vouch for.
+    """
 
     listing: Listing
     immutable: list[tuple[VersionTag | StateTag, RemoteRef]] = field(default_factory=list)
     environments: list[EnvironmentTag] = field(default_factory=list)
     foreign: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
+    unsigned: list[Finding] = field(default_factory=list)
     newest: dict[str, exports.NewestRecord] = field(default_factory=dict)
-    goes_on: dict[str, bool] = field(default_factory=dict)
+    gaps: dict[str, str | None] = field(default_factory=dict)
 
 
 def verify(checkout: Checkout, request: AuditRequest, *, now: datetime) -> Audit:
@@ -63,14 +70,16 @@ def verify(checkout: Checkout, request: AuditRequest, *, now: datetime) -> Audit
     grammar = Grammar(checkout.settings.environments)
     store = TagStore(checkout.origin, grammar)
     wanted = grammar.subproject(request.subproject) if request.subproject is not None else None
-    before = _before(checkout.folder, request)
-    _refuse_narrower(request, before, wanted)
+    before = _before(checkout.folder, request, wanted)
     reading = _current(checkout, store, wanted, before, now)
-    changed: list[Finding] = []
-    if before is not None:
-        changed += exports.changes(before, reading.listing, reading.goes_on, subproject=wanted)
+    changed = reading.unsigned
+    if before is not None and request.against is not None:
+        changed += exports.changes(
+            before, reading.listing, reading.gaps, subproject=wanted, file=request.against
+        )
     exported = None
-    if request.export is not None and not any(found.severity is Severity.ERROR for found in changed):
+    is_as_before = before is None or not any(found.severity is Severity.ERROR for found in changed)
+    if request.export is not None and is_as_before:
         taken = exports.taken(
             repository=checkout.origin.address,
             subproject=wanted,
@@ -94,10 +103,10 @@ def verify(checkout: Checkout, request: AuditRequest, *, now: datetime) -> Audit
     )
 
 
-def _before(folder: Path, request: AuditRequest) -> Export | None:
+def _before(folder: Path, request: AuditRequest, wanted: str | None) -> Export | None:
     """The export to compare with; none yet where the same file is to be written for the first time."""
     if request.export is not None:
-        exports.refuse_foreign(folder / request.export)
+        _refuse_narrower(request.export, exports.replaced(folder / request.export), wanted)
     if request.against is None:
         return None
     path = folder / request.against
@@ -106,14 +115,14 @@ def _before(folder: Path, request: AuditRequest) -> Export | None:
     return exports.read(path)
 
 
-def _refuse_narrower(request: AuditRequest, before: Export | None, wanted: str | None) -> None:
+def _refuse_narrower(file: str, replaced: Export | None, wanted: str | None) -> None:
     """An export of one subproject in place of one of all would forget the others."""
-    if before is None or request.export != request.against or before.subproject == wanted or wanted is None:
+    if replaced is None or wanted is None or replaced.subproject == wanted:
         return
     raise UsageError(
-        f"{request.export} has the tags of {before.subproject or 'all subprojects'}, not of {wanted} alone.",
+        f"{file} has the tags of {replaced.subproject or 'all subprojects'}, not of {wanted} alone.",
         unchanged="Nothing was changed.",
-        next_step=typed(f"tag.verify --against {request.against} --subproject {wanted}"),
+        next_step=typed(f"tag.verify --against {quote(file)} --subproject {wanted}"),
     )
 
 
@@ -151,18 +160,23 @@ def _once(
     signatures = SignatureAudit(checkout, listing)
     for tag in reading.environments:
         try:
-            fact = store.environment_of(tag, listing.refs[str(tag)], objects)
+            fact = store.environment_of(tag, listing.refs[str(tag)], objects, listing=listing)
         except UnreadableLedgerError as error:
             found = finding(tag, FindingKind.UNREADABLE, error.what, error.next_step or history_line(tag))
             reading.findings.append(found)
             continue
+        assert fact.ledger is not None  # noqa: S101 - environment_of raises where there is none
         reading.findings += environment_findings(
             fact, listing, now=now, review_within=checkout.settings.review_within
         )
+        content = tag_object.read(objects[listing.refs[str(tag)].object_id].data)
+        reading.findings += form_findings(tag, content.message if content else "", fact.ledger)
         reading.findings += signatures.findings(fact)
-        assert fact.ledger is not None  # noqa: S101 - environment_of raises where there is none
         name = str(tag)
         reading.newest[name] = exports.newest_of(fact.ledger)
         if before is not None and name in before.environments:
-            reading.goes_on[name] = exports.contains(fact.ledger, before.environments[name])
+            reading.gaps[name] = exports.gap(fact.ledger, before.environments[name], now=now)
+    reading.unsigned = signatures.tag_findings(
+        reading.immutable, objects, before.immutable if before else None
+    )
     return reading

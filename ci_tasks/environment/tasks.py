@@ -5,7 +5,7 @@ from invoke.context import Context
 from ci_tasks.core.errors import ExitCode
 from ci_tasks.core.task import Answer, flag, option, task
 
-SUBPROJECT = "path of the subproject, such as services/auth"
+SUBPROJECT = "path of the subproject, such as services/auth; . for the root"
 
 
 @task(name="list")

@@ -74,7 +74,9 @@ def _known(checkout: Checkout) -> tuple[str, ...]:
 
 
 def _choose(given: str, checkout: Checkout, folders: Sequence[str]) -> str:
-    """A subproject that is known; where the settings name none, any real folder. Links are refused."""
+    """A subproject that is known, empty for `.`; where the settings name none, any folder that is no link."""
+    if given in {".", "./"}:
+        return ""
     parts = given.split("/")
     if given.startswith(("-", "/")) or {"", ".", ".."} & set(parts):
         raise UsageError(

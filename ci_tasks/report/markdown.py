@@ -8,14 +8,12 @@ from urllib.parse import quote, urlsplit
 
 from ci_tasks.report.headline import headline
 from ci_tasks.report.rows import (
-    REGION_COLUMNS,
-    SCRIPT_COLUMNS,
     SUMMARY_LINES,
     commands,
     moment,
     record,
-    region_rows,
-    script_rows,
+    region_table,
+    script_table,
     span,
 )
 from ci_tasks.report.visible import lines, one_line, without_commands
@@ -70,9 +68,10 @@ def _blocks(report: PipelineReport) -> Iterator[str]:
     if report.summary != sentence:
         yield from (_opening(line) for line in lines(report.summary, most=SUMMARY_LINES) if line)
     if report.regions:
-        yield _table(REGION_COLUMNS, region_rows(report))
-    if scripts := script_rows(report):
-        yield _table(SCRIPT_COLUMNS, scripts)
+        yield _table(*region_table(report))
+    columns, scripts = script_table(report)
+    if scripts:
+        yield _table(columns, scripts)
     if report.notices:
         yield "\n".join(f"- **Warning:** {escaped(notice, limit=1000)}" for notice in report.notices)
     yield _facts(report)

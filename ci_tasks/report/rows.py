@@ -2,36 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from ci_tasks.core.columns import REGION, used
 from ci_tasks.core.console import next_line
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from datetime import datetime
 
     from ci_tasks.report.model import PipelineReport, RegionResult
 
 SUMMARY_LINES = 100  # more is in the JSON
-REGION_COLUMNS = ("Region", "Status", "Version", "Before", "Time")
-SCRIPT_COLUMNS = ("Region", "Script", "Mode", "Decided by", "Status", "Time")
+_REGION_COLUMNS = (REGION, "Status", "Version", "Before", "Time")
+_SCRIPT_COLUMNS = (REGION, "Script", "Mode", "Decided by", "Status", "Time")
+
+Table = tuple[Sequence[str], Sequence[Sequence[str]]]
+"""Columns and rows."""
 
 
-def region_rows(report: PipelineReport) -> list[Sequence[str]]:
-    """One row of REGION_COLUMNS for each region."""
-    return [
-        (_place(result), result.status.value, result.version, result.previous_version or "-", _took(result))
+def region_table(report: PipelineReport) -> Table:
+    """One row for each region; an environment without regions has no column for them."""
+    rows = [
+        (
+            result.region or "",
+            result.status.value,
+            result.version,
+            result.previous_version or "-",
+            _took(result),
+        )
         for result in report.regions
     ]
+    return used(_REGION_COLUMNS, rows, always=_REGION_COLUMNS[1:])
 
 
-def script_rows(report: PipelineReport) -> list[Sequence[str]]:
-    """One row of SCRIPT_COLUMNS for each script in each region."""
-    return [
-        (_place(result), line.name, line.mode, line.decided_by or "-", line.status, span(line.seconds))
+def script_table(report: PipelineReport) -> Table:
+    """One row for each script in each region."""
+    rows = [
+        (result.region or "", line.name, line.mode, line.decided_by or "-", line.status, span(line.seconds))
         for result in report.regions
         for line in result.scripts
     ]
+    return used(_SCRIPT_COLUMNS, rows, always=_SCRIPT_COLUMNS[1:])
 
 
 def commands(report: PipelineReport) -> list[str]:
@@ -62,10 +74,6 @@ def span(seconds: float) -> str:
 def moment(time: datetime) -> str:
     """A time in UTC, to the second."""
     return f"{time:%Y-%m-%d %H:%M:%S} UTC"
-
-
-def _place(result: RegionResult) -> str:
-    return result.region or "-"
 
 
 def _took(result: RegionResult) -> str:

@@ -9,14 +9,12 @@ from ci_tasks.core.console import table
 from ci_tasks.report.headline import headline
 from ci_tasks.report.names import ReportStatus
 from ci_tasks.report.rows import (
-    REGION_COLUMNS,
-    SCRIPT_COLUMNS,
     SUMMARY_LINES,
     commands,
     moment,
     record,
-    region_rows,
-    script_rows,
+    region_table,
+    script_table,
     span,
 )
 from ci_tasks.report.visible import lines, one_line, without_commands
@@ -41,10 +39,10 @@ def _blocks(report: PipelineReport) -> Iterator[str]:
     if report.summary.strip() and report.summary != sentence:
         yield "\n".join(_wrapped(line) for line in lines(report.summary, most=SUMMARY_LINES))
     if report.regions:
-        yield _table(REGION_COLUMNS, region_rows(report))
-    scripts = script_rows(report)
+        yield _table(*region_table(report))
+    columns, scripts = script_table(report)
     if scripts and not _went_plainly(report):
-        yield _table(SCRIPT_COLUMNS, scripts)
+        yield _table(columns, scripts)
     if report.notices:
         yield "\n".join(_wrapped(f"note: {notice}", indent="  ") for notice in report.notices)
     yield _facts(report)

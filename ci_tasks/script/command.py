@@ -29,7 +29,7 @@ def listed(checkout: Checkout, category: Category | None, subproject: str | None
     there = subprojects(checkout.root, checkout.settings.subprojects)
     categories = [category] if category else list(Category)
     if subproject:
-        chosen = known(subproject, there)
+        chosen = known(subproject, there) or None
         found = [script for one in categories for script in discover(checkout.root, one, chosen)]
     else:
         found = [script for one in categories for script in everywhere(checkout.root, one, there)]
@@ -39,7 +39,7 @@ def listed(checkout: Checkout, category: Category | None, subproject: str | None
 def checked(checkout: Checkout, subproject: str | None) -> CheckReport:
     """What is wrong with the scripts of the root and of all subprojects, or with one subproject's own."""
     there = subprojects(checkout.root, checkout.settings.subprojects)
-    return rules.check(checkout.root, [known(subproject, there)] if subproject else [None, *there])
+    return rules.check(checkout.root, [known(subproject, there) or None] if subproject else [None, *there])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +57,7 @@ def prepared(
     """Find the script for the subproject given, else for the one that the current folder belongs to."""
     root = checkout.root
     there = subprojects(root, checkout.settings.subprojects)
-    chosen = known(subproject, there) if subproject else standing_in(checkout.folder, root, there)
+    chosen = known(subproject, there) or None if subproject else standing_in(checkout.folder, root, there)
     script = find(root, name, chosen)
     decision = decide(script.script_name, script.category, None, environ, option=mode)
     names = [script_id.partition("/")[2] for where in (None, *there) for script_id in known_ids(root, where)]

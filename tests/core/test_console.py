@@ -145,6 +145,139 @@ def test_marks_are_coloured_on_a_terminal_only() -> None:
     assert on_terminal(code, more={"NO_COLOR": "1"}) == "warning: look [bold]out[/bold]\n"
 
 
+def on_narrow_terminal(code: str, columns: int = 40) -> list[str]:
+    """The lines that a program shows on a terminal without colours."""
+    code = f"from ci_tasks.core import console, errors\n{code}"
+    return on_terminal(code, columns=columns, more={"NO_COLOR": "1"}).splitlines()
+
+
+ERROR = """
+console.error(errors.RefusedError(
+    "The version is marked deprecated, and nothing deploys it.",
+    details=[
+        "The newest are: v1.0.0, v1.0.0, v1.0.0, v1.0.0, v1.0.0",
+        "Type: inv deploy --env staging --version v1.1.0",
+    ],
+    unchanged="Nothing was changed, neither here nor on the remote.",
+    next_step="inv deploy --env staging --subproject api --again",
+))
+"""
+WRAPPED_ERROR = [
+    "error: The version is marked",
+    "  deprecated, and nothing deploys it.",
+    "  The newest are: v1.0.0, v1.0.0,",
+    "    v1.0.0, v1.0.0, v1.0.0",
+    "  Type:",
+    "    inv deploy --env staging --version v1.1.0",
+    "Nothing was changed, neither here nor",
+    "  on the remote.",
+    "next: inv deploy --env staging --subproject api --again",
+]
+
+
+def test_an_error_wraps_on_a_terminal_and_its_lines_to_type_do_not() -> None:
+    assert on_narrow_terminal(ERROR) == WRAPPED_ERROR
+
+
+def test_a_coloured_error_wraps_likewise() -> None:
+    shown = on_terminal(f"from ci_tasks.core import console, errors\n{ERROR}", columns=40)
+    assert shown.startswith("\x1b[1;31merror:\x1b[0m ")
+    assert shown.replace("\x1b[1;31m", "").replace("\x1b[0m", "").splitlines() == WRAPPED_ERROR
+
+
+def test_notes_and_warnings_wrap_on_a_terminal() -> None:
+    assert on_narrow_terminal("console.warn('word ' * 9); console.note('word ' * 9)") == [
+        "warning: word word word word word word",
+        "  word word word",
+        "note: word word word word word word",
+        "  word word word",
+    ]
+    assert on_narrow_terminal("console.progress('word ' * 9)") == ["word " * 9], "output of scripts"
+
+
+SENTENCE = "The tag was moved by hand, so nothing is sure"
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        pytest.param("word " * 7 + "12345", ["word " * 7 + "12345"], id="as-wide-as-the-window"),
+        pytest.param(
+            f"DRIFT: {SENTENCE}.\nshort",
+            ["DRIFT: The tag was moved by hand, so", "  nothing is sure.", "short"],
+            id="each-line-for-itself",
+        ),
+        pytest.param("a " + "x" * 50, ["a", "  " + "x" * 50], id="no-word-is-broken"),
+        pytest.param(
+            f"  next: inv tag.show {'x' * 40} y", [f"  next: inv tag.show {'x' * 40} y"], id="a-line-to-type"
+        ),
+        pytest.param(
+            "To see it with git: git fetch origin refs/tags/api/v1.0.0 && git show FETCH_HEAD",
+            ["To see it with git:", "  git fetch origin refs/tags/api/v1.0.0 && git show FETCH_HEAD"],
+            id="a-line-to-type-in-a-sentence",
+        ),
+        pytest.param(
+            f"  {SENTENCE}. When you know it: inv deploy.review --deployment ID",
+            [
+                "  The tag was moved by hand, so",
+                "    nothing is sure. When you know it:",
+                "    inv deploy.review --deployment ID",
+            ],
+            id="indented",
+        ),
+        pytest.param("See it: inv deploy.status", ["See it: inv deploy.status"], id="a-sentence-that-fits"),
+        pytest.param(
+            "The remote said: git could not find the object there",
+            ["The remote said: git could not find", "  the object there"],
+            id="git-as-a-word",
+        ),
+        pytest.param("日本語 " * 7, ["日本語 日本語 日本語 日本語 日本語", "  日本語 日本語"], id="wide"),
+        pytest.param(" " * 50, [""], id="nothing"),
+    ],
+)
+def test_prose_on_a_terminal(text: str, lines: list[str]) -> None:
+    shown = on_narrow_terminal(f"print(console.prose({text!r}))")
+    assert [line.rstrip() for line in shown] == [line.rstrip() for line in lines]
+
+
+def test_a_column_on_a_terminal() -> None:
+    code = "print(console.column('one two three four\\nfive', indent=30))"
+    assert on_narrow_terminal(code) == ["['one two', 'three four', 'five']"]
+
+
+@pytest.mark.parametrize("setting", [{"COLUMNS": ""}, {"COLUMNS": "0"}])
+def test_the_width_of_the_terminal_itself(setting: dict[str, str]) -> None:
+    code = """
+import fcntl, struct, sys, termios
+from ci_tasks.core import console
+for columns in (30, 0):
+    fcntl.ioctl(2, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    console.note("word " * 6)
+"""
+    assert on_terminal(code, more=setting).splitlines() == [
+        "note: word word word word",
+        "  word word",
+        f"note: {'word ' * 6}",
+    ]
+
+
+def test_nothing_wraps_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    long = "word " * 50 + "To see it: inv deploy.status"
+    assert console.prose(long) == long
+    assert console.column(f"{long}\nx", indent=10) == [long, "x"]
+    console.note(long)
+    console.warn(long)
+    console.error(RefusedError(long, details=[long], unchanged=long, next_step="inv deploy"))
+    assert capsys.readouterr().err.splitlines() == [
+        f"note: {long}",
+        f"warning: {long}",
+        f"error: {long}",
+        f"  {long}",
+        long,
+        "next: inv deploy",
+    ]
+
+
 def test_rich_is_for_terminals_only() -> None:
     code = """
 import sys

@@ -315,7 +315,7 @@ def test_conversion() -> None:
     }
     with pytest.raises(UsageError) as refused:
         values(declared, {"tag": ""}, after_dashes=())
-    assert (refused.value.what, refused.value.next_step) == ("--tag is missing: the tag.", None)
+    assert (refused.value.what, refused.value.next_step) == ("The tag is missing: the tag.", None)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -75,7 +76,7 @@ def test_an_assignment_is_recorded_and_nothing_runs(site: Site) -> None:
         }
     assert (ledger.live(), ledger.target, ledger.header["settled"]) == (BOTH, commit, True)
     assert ledger.header["replaces"] is None
-    assert "A new ledger begins: there was no tag api/staging." in answer["plan"]["notices"]
+    assert "First record of staging: there was no tag api/staging." in answer["plan"]["notices"]
 
 
 def test_the_words_of_an_assignment(site: Site) -> None:
@@ -84,7 +85,7 @@ def test_the_words_of_an_assignment(site: Site) -> None:
         "api/staging now says that v1.0.0 is live in us-east. No script was run.",
         "Its regions have different versions, or none: the tag moves when all have one.",
     ]
-    assert done.stderr == "note: A new ledger begins: there was no tag api/staging.\n"
+    assert done.stderr == "note: First record of staging: there was no tag api/staging.\n"
     assert site.ok(*ASSIGN, "--version", "v1.0.0", "--dry-run").splitlines()[-3:] == [
         "Region   Tag says  Then    What happens",
         "eu-west  nothing   v1.0.0  assign",
@@ -154,7 +155,7 @@ def test_an_environment_without_deployment_scripts_can_be_assigned(site: Site) -
 
 
 REFUSED = {
-    "F59-deprecated": ("v2.0.0", "staging", 3, "api/v2.0.0 is marked deprecated.\n  Rule: state."),
+    "F59-deprecated": ("v2.0.0", "staging", 3, "api/v2.0.0 is marked deprecated: A version.\n  Rule: state."),
     "F58-no-such-version": ("v9.0.0", "staging", 3, "There is no version api/v9.0.0 on the remote."),
     "F50-lightweight": ("v3.0.0", "staging", 3, "it is a lightweight tag"),
     "F54-branches": ("v1.0.0", "sandbox", 3, "is on none of the branches that sandbox takes: release/*."),
@@ -253,7 +254,7 @@ def test_f61_the_repair_of_a_tag_whose_regions_differ_names_one(two: Site) -> No
 def test_f62_after_a_deletion_an_assignment_begins_a_new_ledger(two: Site) -> None:
     delete_tag(two.remote, "api/staging")
     answer = two.answer(*ASSIGN, "--version", "v1.0.0")
-    assert answer["plan"]["notices"] == ["A new ledger begins: there was no tag api/staging."]
+    assert answer["plan"]["notices"] == ["First record of staging: there was no tag api/staging."]
     assert (two.ledger().live(), len(two.ledger().records)) == (BOTH, 2)
 
 
@@ -314,8 +315,10 @@ def test_f71_adopt_alone_replaces_what_can_not_be_read(two: Site, name: str) -> 
     for line in (("deploy", *STAGING), (*ASSIGN, "--version", "v1.0.0"), ("deploy.history", *STAGING)):
         done = two.run(*line)
         assert done.returncode == 4
-        assert done.stderr.splitlines()[-1] == (
-            'next: inv tag.assign --env staging --subproject api --version VERSION --adopt --reason "why"'
+        assert re.fullmatch(
+            r"next: inv tag\.assign --env staging --subproject api --version v1\.[01]\.0 --adopt"
+            r' --reason "[a-z ]+"',
+            done.stderr.splitlines()[-1],
         )
     assert two.run(*ASSIGN, "--version", "v1.0.0", "--adopt").returncode == 2
     assert two.answer(*adopting, "--dry-run")["plan"]["replaces"] == broken
@@ -467,12 +470,56 @@ def test_f75_without_any_answer_the_line_that_finds_out_is_named(stage: Stage) -
     hook(site.remote, "pre-receive", KILL_SERVER)
     done = site.run(*ASSIGN, "--version", "v1.0.0")
     assert done.returncode == 6
+    # There is no tag yet: the same again makes it, or finds it made, and keeps the late push out.
+    line = done.stderr.splitlines()[-1].removeprefix("next: inv ")
+    assert line == " ".join((*ASSIGN, "--version", "v1.0.0"))
+    remove_hook(site.remote, "pre-receive")
+    site.ok(*line.split())
+    assert site.ledger().live() == BOTH
+
+    site.version("api/v1.1.0")
+    hook(site.remote, "pre-receive", KILL_SERVER)
+    done = site.run(*ASSIGN, "--version", "v1.1.0")
     line = done.stderr.splitlines()[-1].removeprefix("next: inv ")
     assert line.startswith("deploy.settle --env staging --subproject api --deployment 2")
     remove_hook(site.remote, "pre-receive")
-    assert "nothing was recorded so far" in site.run(*line.split()).stderr
+    assert "never reached api/staging" in site.run(*line.split()).stdout
+
+
+def test_the_versions_of_a_removed_subproject_are_still_known(site: Site) -> None:
+    site.repository.write("ci_tasks.yaml", "subprojects: [web]\n")
+    site.repository.git("rm", "-rq", "api")
+    site.commit("chore: drop api")
+    api = ("--subproject", "api", "--version", "v1.0.0")
+    site.ok("tag.notes", *api)
     site.ok(*ASSIGN, "--version", "v1.0.0")
-    assert site.ledger().live() == BOTH
+    site.ok("tag.state", *api, "--state", "deprecated")
+    assert site.ok("deploy.history", *STAGING)
+    new = site.run("tag.create", "--subproject", "api", "--version", "v1.1.0")
+    assert (new.returncode, "There is no subproject api." in new.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *(
+            ("env.list",),
+            ("env.show", "--env", "staging"),
+            ("script.list",),
+            ("script.check",),
+            ("tag.list",),
+        ),
+        *(("deploy.status",), ("deploy.history", "--env", "staging"), ("tag.verify",)),
+        ("deploy", "--env", "staging", "--dry-run"),
+    ],
+    ids=lambda line: line[0],
+)
+def test_a_dot_names_the_root_project(site: Site, line: tuple[str, ...]) -> None:
+    site.version("v3.0.0")
+    inside = site.clone / "api"
+    assert site.ok(*line, "--subproject", ".", cwd=inside) == site.ok(*line, "--subproject", "./")
+    if line[0] == "deploy":
+        assert "v3.0.0" in site.ok(*line, "--subproject", ".", cwd=inside)
 
 
 def test_f80_what_the_remote_declines_is_refused(stage: Stage) -> None:

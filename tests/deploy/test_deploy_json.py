@@ -114,7 +114,7 @@ def test_a_failure_and_a_refusal_leave_a_report(site: Site) -> None:
     assert refused == {
         "code": 3,
         "name": "REFUSED",
-        "message": "api/v1.0.0 is marked deprecated.",
+        "message": "api/v1.0.0 is marked deprecated: A version.",
         "details": ["Rule: state."],
         "unchanged": "Nothing was changed and no script was run.",
         "next": "inv deploy --env staging --subproject api",
@@ -122,7 +122,7 @@ def test_a_failure_and_a_refusal_leave_a_report(site: Site) -> None:
     report = valid(site.answer("report.show"), PipelineReport)
     assert (report["outcome"], report["recordedIn"], report["claimId"]) == ("REFUSED", None, None)
     assert [one["status"] for one in report["regions"]] == ["SKIPPED"] * 2
-    assert "api/v1.0.0 is marked deprecated." in report["notices"]
+    assert "api/v1.0.0 is marked deprecated: A version." in report["notices"]
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
+import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from ci_tasks.deploy.model import Request, line_of
 from ci_tasks.tag.names import DeploymentKind
+from tests.deploy.faulty_remote import KILL_SERVER, hook
 from tests.deploy.running import GATED, STAGING, Stage
 from tests.repositories import git
 from tests.signers import Keys
@@ -26,7 +29,7 @@ BOTH = {"eu-west": "v2.0.0", "us-east": "v2.0.0"}
 
 @pytest.fixture
 def bad(site: Site) -> Site:
-    """A site where v1.0.0 is live in staging, and v2.0.0 is marked deprecated."""
+    """A site where v1.0.0 is live in staging, and v2.0.0 is marked deprecated: A version."""
     site.ok("tag.assign", *STAGING, "--version", "v1.0.0")
     site.commit()
     site.version("api/v2.0.0", "api/v2.0.0-deprecated")
@@ -48,11 +51,13 @@ def test_f59_a_bad_version_is_deployed_with_a_reason_that_is_recorded(bad: Site)
     assert bad.remote_state() == before
     assert dry["plan"]["refusals"] == []
     assert [refusal["rule"] for refusal in dry["plan"]["overridden"]] == ["state"]
+    would = f"The override would be recorded, and wait for a review. Its reason: {WHY}"
+    assert would in dry["plan"]["notices"]
 
     done = bad.run("deploy", *STAGING, *V2, *OVERRIDE)
 
     assert done.returncode == 0
-    passed = "An override passes the rule state: api/v2.0.0 is marked deprecated."
+    passed = "An override passes the rule state: api/v2.0.0 is marked deprecated: A version."
     waits = f"The override is recorded, and waits for a review. Its reason: {WHY}"
     assert f"note: {passed}\n" in done.stderr, "before the first script"
     assert all(words in " ".join(done.stdout.split()) for words in (passed, waits))
@@ -220,7 +225,7 @@ def test_nobody_makes_himself_an_admin(bad: Site, variables: dict[str, str], fil
     done = bad.run("deploy", *STAGING, *V2, *OVERRIDE, env=variables)
     assert done.returncode == 3
     assert (file or next(iter(variables))) in done.stderr
-    assert "Rule: override.\n  Also: api/v2.0.0 is marked deprecated." in done.stderr
+    assert "Rule: override.\n  Also: api/v2.0.0 is marked deprecated: A version." in done.stderr
     assert bad.remote_state() == before
 
 
@@ -256,9 +261,25 @@ def as_who(site: Site, keys: Keys, name: str) -> None:
     keys.configure(site.clone, name, site.variables["FORM"])
 
 
+def test_without_any_admin_the_line_that_names_one_is_told(signed: Site, keys: Keys) -> None:
+    form = signed.variables["FORM"]
+    signed.repository.write("ci_tasks.yaml", f'subprojects: [api, web, "services/*"]\nsign: {form}\n')
+    signed.commit()
+    as_who(signed, keys, "bob")
+    done = signed.run("deploy", *STAGING, *V2, *OVERRIDE)
+    assert done.returncode == 3
+    line = f"echo 'admins: [{keys.signer('bob', form)}]' >> ci_tasks.yaml"
+    assert f"next: {line}\n" in done.stderr
+    subprocess.run(["sh", "-c", line], cwd=signed.clone, check=True)
+    signed.commit()
+    signed.ok("deploy", *STAGING, *V2, *OVERRIDE)
+
+
 def test_where_tags_are_signed_it_takes_an_admin_and_another_reviews(signed: Site, keys: Keys) -> None:
     before = signed.remote_state()
-    for name, says in (("bob", "bob@example.invalid, who is none"), ("stranger", "not good")):
+    form = signed.variables["FORM"]
+    alice = keys.signer("alice", form)
+    for name, says in (("bob", f"{keys.signer('bob', form)}, who is none"), ("stranger", "not good")):
         as_who(signed, keys, name)
         done = signed.run("deploy", *STAGING, *V2, *OVERRIDE)
         assert done.returncode == 3
@@ -270,12 +291,12 @@ def test_where_tags_are_signed_it_takes_an_admin_and_another_reviews(signed: Sit
     as_who(signed, keys, "alice")
     signed.ok("deploy", *STAGING, *V2, *OVERRIDE)
     (debt, _) = debts(signed)
-    assert (debt["signer"], debt["reason"]) == ("alice@example.invalid", WHY)
+    assert (debt["signer"], debt["reason"]) == (alice, WHY)
 
     before = signed.remote_state()
     review = ("deploy.review", *STAGING, "--deployment", debt["deploymentId"].partition(".")[0])
     for name, says in (
-        ("alice", "alice@example.invalid, which is that of the override itself"),
+        ("alice", f"{alice}, which is that of the override itself"),
         ("stranger", "not good"),
     ):
         as_who(signed, keys, name)
@@ -283,9 +304,15 @@ def test_where_tags_are_signed_it_takes_an_admin_and_another_reviews(signed: Sit
         assert done.returncode == 3
         assert says in done.stderr
         assert "Rule: review." in done.stderr
+        if (name, form) == ("alice", "ssh"):
+            assert "Ask one of these to type the line: bob@example.invalid.\n" in done.stderr
+            assert f"next: inv {' '.join(review)} --note " in done.stderr
+        else:
+            assert "next: cat environments/allowed_signers\n" in done.stderr
         assert signed.remote_state() == before
     as_who(signed, keys, "bob")
-    signed.ok(*review, "--note", "fine")
+    # A name is anybody's to set: with signers who differ it is nobody's own override.
+    assert "your own override" not in signed.ok(*review, "--note", "fine")
     assert debts(signed) == []
     as_who(signed, keys, "alice")
     signed.ok(*review, "--note", "fine")
@@ -349,7 +376,12 @@ def test_a_review_of_the_claim_closes_all_its_regions(owing: Site) -> None:
     assert "REVIEW DUE" not in owing.ok("deploy.status")
     rows = owing.ok("deploy.history", *STAGING).splitlines()
     assert "REVIEW" in rows[1]
-    assert f"of {claim}; looked at the graphs" in rows[1]
+    why = rows[rows.index("Deployment               Why") + 1]
+    assert why.endswith(f"  of {claim}; looked at the graphs")
+    shown = owing.ok("tag.show", "api/staging")
+    assert "  REVIEW  " in shown
+    assert f"of {claim}; looked at the graphs" in shown
+    assert f"override: {WHY}" in shown
 
     state = owing.remote_state()
     again = owing.answer(*review)
@@ -380,6 +412,14 @@ def test_ones_own_review_is_said_to_be_that(owing: Site) -> None:
         f"The review of {claim} is recorded in api/staging."
         " It was your own override: let somebody else look, too, where you can.\n"
     )
+
+
+def test_f75_the_line_after_a_lost_answer_keeps_the_note(owing: Site) -> None:
+    claim = owing.ledger().records[0]["claimId"]
+    hook(owing.remote, "pre-receive", KILL_SERVER)
+    done = owing.run("deploy.review", *STAGING, "--deployment", claim, "--note", "it's my finding")
+    line = done.stderr.splitlines()[-1].removeprefix("next: ")
+    assert (done.returncode, shlex.split(line)[-2:]) == (6, ["--note", "it's my finding"])
 
 
 def test_an_id_without_an_override_is_answered_with_those_that_wait(owing: Site) -> None:

@@ -100,7 +100,7 @@ def test_what_scripts_are_given(site: Site) -> None:
 def test_d0_one_life_of_an_environment(site: Site) -> None:
     first = site.ok("deploy", *STAGING, "--region", "us-east")
     assert "api v1.0.0 is live in staging: us-east" in first
-    assert "A new ledger begins: there was no tag api/staging." in first
+    assert "First deployment to staging: there was no tag api/staging." in first
     ledger = site.ledger()
     assert ledger.live() == {"us-east": "v1.0.0"}
     assert ledger.header["settled"] is False
@@ -121,7 +121,7 @@ def test_d0_one_life_of_an_environment(site: Site) -> None:
     before = site.remote_state()
     same = site.run("deploy", *STAGING)
     assert (same.returncode, site.remote_state()) == (0, before)
-    assert same.stdout == "Nothing to do: api/v1.0.0, the newest release, is live in staging already.\n"
+    assert same.stdout == "Nothing to do: api/v1.0.0 (the newest release) is live in staging already.\n"
     assert len(site.repository.recorded()) == 4
 
     again = site.run("deploy", *STAGING, "--again", "--region", "eu-west", "--region", "us-east")
@@ -149,7 +149,8 @@ def test_side_by_side_from_the_subprojects_own_folder(site: Site) -> None:
     )
     done = site.run("deploy", "--env", "staging", "--parallel", cwd=site.clone / "services/auth")
     assert done.returncode == 0, done.stderr
-    assert "Deploying services/auth v1.1.0 (the newest release) to staging: eu-west, us-east" in done.stderr
+    assert "Deploying services/auth v1.1.0 (the newest release that may be deployed; " in done.stderr
+    assert "v1.3.0 is deprecated, v1.2.0 is unstable) to staging: eu-west, us-east" in done.stderr
     assert "inv deploy.status --env staging --subproject services/auth" in done.stdout
     ledger = site.ledger("services/auth/staging")
     assert ledger.live() == {"eu-west": "v1.1.0", "us-east": "v1.1.0"}

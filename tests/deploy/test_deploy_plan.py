@@ -57,7 +57,8 @@ def test_f120_the_plan_for_people(site: Site) -> None:
     commit = site.repository.git("rev-parse", "HEAD")[:12]
     assert shown.splitlines() == [
         "Plan of a deployment; nothing is done yet.",
-        f"api/v1.1.0 (commit {commit}, the newest release) to api/staging",
+        f"api/v1.1.0 (commit {commit}, the newest release that may be deployed; v1.2.0 is unstable)"
+        " to api/staging",
         "",
         "Region   Live now  Then    What happens",
         "eu-west  nothing   v1.1.0  deploy",
@@ -71,7 +72,7 @@ def test_f120_the_plan_for_people(site: Site) -> None:
     ]
     refused = site.run("--dry", "deploy", *STAGING, "--version", "v1.2.0")
     assert refused.returncode == 3
-    assert "REFUSED by the rule state: api/v1.2.0 is marked unstable." in refused.stdout
+    assert "REFUSED by the rule state: api/v1.2.0 is marked unstable: A version." in refused.stdout
     assert site.remote_state() == before
 
 
@@ -245,7 +246,7 @@ def test_a_downgrade_goes_by_semver(known: Facts, live: str, *, is_downgrade: bo
 
 
 def test_notes(known: Facts) -> None:
-    assert plan(known).notices == ["A new ledger begins: there was no tag api/staging."]
+    assert plan(known).notices == ["First deployment to staging: there was no tag api/staging."]
     facts = replace(
         known,
         environment=_live(known, "v1.0.0"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from ci_tasks.deploy.render import records_text, status_text
+from ci_tasks.deploy.render import history_text, status_text
 from ci_tasks.deploy.status import EnvironmentStatus, RegionStatus, StatusAnswer
 from ci_tasks.deploy.unlock import RecordsAnswer
 from ci_tasks.tag.model import Deployment
@@ -48,13 +48,16 @@ def test_the_ledger_is_newest_first_and_open_claims_stand_on_top() -> None:
             record(0, success),
         ]
     )
-    assert records_text(answer).splitlines() == [
-        "Deployment               Region   Version  Status   By            Why",
-        "20260101T140000Z-000002  us-east  v1.0.0   RUNNING  Anna Schmidt",
-        "20260101T130000Z-000001  eu-west  v1.0.0   RUNNING  Anna Schmidt",
-        "20260101T130000Z-000001  us-east  v1.0.0   RUNNING  Anna Schmidt",
-        "20260101T150000Z-000003  us-east  v1.0.0   FAILED   Anna Schmidt  its lease was over",
-        "20260101T120000Z-000000  us-east  v1.0.0   SUCCESS  Anna Schmidt",
+    assert history_text(answer).splitlines() == [
+        "Deployment               When (UTC)        Region   Version  Status   By",
+        "20260101T140000Z-000002  2026-01-01 14:00  us-east  v1.0.0   RUNNING  Anna Schmidt",
+        "20260101T130000Z-000001  2026-01-01 13:00  eu-west  v1.0.0   RUNNING  Anna Schmidt",
+        "20260101T130000Z-000001  2026-01-01 13:00  us-east  v1.0.0   RUNNING  Anna Schmidt",
+        "20260101T150000Z-000003  2026-01-01 15:00  us-east  v1.0.0   FAILED   Anna Schmidt",
+        "20260101T120000Z-000000  2026-01-01 12:00  us-east  v1.0.0   SUCCESS  Anna Schmidt",
+        "",
+        "Deployment               Why",
+        "20260101T150000Z-000003  its lease was over",
     ]
 
 
@@ -81,9 +84,10 @@ def test_the_state_of_a_version_stands_beside_it() -> None:
         running=[],
         drift=None,
         problem=None,
+        next_step=None,
         review_debts=[],
     )
-    head, row, remark = status_text(StatusAnswer(environments=[status], none=[])).splitlines()
+    head, row, remark = status_text(StatusAnswer(environments=[status], none=[]), "").splitlines()
     assert head == ("Subproject  Environment  Region   Version        Since (UTC)       By            Note")
     assert row == (
         "api         staging      us-east  v1.0.0 stable  2026-01-01 12:00  Anna Schmidt  UNCERTAIN"

@@ -113,7 +113,10 @@ HELP = "inv --help deploy"
 ARGUMENTS = {
     "F1-command": Case(("deploy", "--env", "prod;rm -rf ."), 2, "'prod;rm -rf .' is not an environment"),
     "F2-substitution": Case(("deploy", "--env", "$(id)`id`|&\"'"), 2, "is not an environment"),
-    "F2-line-end": Case(("deploy", "--env", "staging\nx"), 2, r"'staging\nx' is not an environment"),
+    "F2-line-end": Case(
+        *(("deploy", "--env", "staging\nx"), 2, r"'staging\nx' is not an environment"),
+        "inv deploy --env staging",
+    ),
     "F3-long": Case(("deploy", "--env", "--upload-pack=x"), 2, "--env needs a value", HELP),
     "F3-equals": Case(("deploy", "--env=--upload-pack=x"), 2, "'--upload-pack=x' is not an environment"),
     "F3-short": Case(("deploy", "--env", "-x"), 2, "--env needs a value", HELP),
@@ -121,7 +124,10 @@ ARGUMENTS = {
     "F5-absolute": Case(("deploy", "--env", "staging", "--subproject", "/etc"), 2, "is not a subproject"),
     "F6-link": Case(("deploy", "--env", "staging", "--subproject", "linked"), 3, "is a symbolic link"),
     "F7-region": Case(deploying("--region", "us-east/../../secrets"), 2, "is not a region"),
-    "F8-colon": Case(("deploy", "--env", "staging:"), 2, "'staging:' is not an environment. Did you mean"),
+    "F8-colon": Case(
+        *(("deploy", "--env", "staging:"), 2, "'staging:' is not an environment. Did you mean"),
+        "inv deploy --env staging",
+    ),
     "F8-region": Case(
         deploying("--region", "us-west"), 2, "Did you mean us-east?\n  Allowed: eu-west, us-east."
     ),
@@ -134,7 +140,7 @@ ARGUMENTS = {
         f"F13-{name}": Case(deploying("--version", name), 2, "is not a version")
         for name in ("1.2", "v1.2.3+b d", "99999999999999999999.0.0", "v3.0.0-stable")
     },
-    "F14-typo": Case(("deploy", "--env", "stagng"), 2, "Did you mean staging?"),
+    "F14-typo": Case(("deploy", "--env", "stagng"), 2, "Did you mean staging?", "inv deploy --env staging"),
     "F15-flag-with-a-value": Case(deploying("--parallel=abc"), 1, "No idea what 'abc' is!"),
     "F16-choice": Case(("deploy", "--env", "preview"), 2, "'preview' is not an environment"),
     "F86-force": Case(deploying("--force"), 1, "No idea what '--force' is!"),
@@ -160,7 +166,7 @@ ARGUMENTS = {
 }
 
 NEXT = "inv tag.create --version {} --subproject api"
-ADOPT = 'inv tag.assign --env {} --subproject services/auth --version VERSION --adopt --reason "why"'
+ADOPT = 'inv tag.assign --env {} --subproject services/auth --version v1.0.0 --adopt --reason "why"'
 TAGS = {
     "F50-lightweight": Case(
         deploying("--version", "v2.0.0"),
@@ -194,15 +200,18 @@ TAGS = {
     ),
     "F59-deprecated": Case(
         deploying("--version", "v3.0.0"),
-        *(3, "api/v3.0.0 is marked deprecated.\n  Rule: state.", "inv deploy --env staging --subproject api"),
+        *(3, "api/v3.0.0 is marked deprecated: A version.\n  Rule: state."),
+        "inv deploy --env staging --subproject api",
     ),
     "F59-unstable": Case(
         deploying("--version", "v3.1.0", "--again", "--yes"),
-        *(3, "api/v3.1.0 is marked unstable.\n  Rule: state.", "inv deploy --env staging --subproject api"),
+        *(3, "api/v3.1.0 is marked unstable: A version.\n  Rule: state."),
+        "inv deploy --env staging --subproject api",
     ),
     "F61-moved-by-hand": Case(
         ("deploy", "--env", "staging", "--subproject", "web"),
-        *(3, "somebody moved it by hand", "inv tag.assign --env staging --subproject web --version v2.0.0"),
+        *(3, "somebody moved it by hand"),
+        'inv tag.assign --env staging --subproject web --version v2.0.0 --reason "it was moved by hand"',
     ),
     "F65-downgrade": Case(
         ("deploy", "--env", "production", "--subproject", "web", "--version", "v1.0.0"),

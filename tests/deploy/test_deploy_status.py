@@ -78,8 +78,8 @@ def test_f91_f90_a_script_that_fails(site: Site) -> None:
         ("eu-west", "SUCCESS"),
     ]
     shown = site.ok("deploy.history", *STAGING).splitlines()
-    assert shown[0].split() == ["Deployment", "Region", "Version", "Status", "By"]
-    assert [line.split()[3] for line in shown[1:]] == [one["status"] for one in history]
+    assert shown[0].split() == ["Deployment", "When", "(UTC)", "Region", "Version", "Status", "By"]
+    assert [line.split()[5] for line in shown[1:]] == [one["status"] for one in history]
 
 
 def test_f90_the_first_deployment_ever_fails_in_its_first_region(site: Site) -> None:
@@ -131,7 +131,7 @@ def running(ledger: Ledger, *, region: str, claim: str = "20260101T000000Z-aaaaa
 
 def test_status_of_good_and_bad_tags_side_by_side(site: Site) -> None:
     nothing = site.ok("deploy.status")
-    assert nothing == "Nothing is deployed yet. Begin with: inv deploy --env staging\n"
+    assert nothing == "Nothing is deployed yet. Begin with: inv deploy --env staging --subproject api\n"
     assert site.answer("deploy.status") == {"environments": [], "none": []}
     none = site.ok("deploy.status", *STAGING)
     assert none == "none: there is no tag api/staging.\n"
@@ -153,12 +153,12 @@ def test_status_of_good_and_bad_tags_side_by_side(site: Site) -> None:
     shown = site.ok("deploy.status").splitlines()
     table, remarks = shown[1:7], shown[7:]
     assert [line.split()[:4] for line in table] == [
-        ["(root)", "canary", "?", "unreadable"],
-        ["api", "production", "v1.0.0", "stable"],
+        ["(root)", "canary", "-", "?"],
+        ["api", "production", "-", "v1.0.0"],
         ["api", "staging", "eu-west", "v1.0.0"],
         ["api", "staging", "us-east", "v1.0.0"],
-        ["services/auth", "staging", "?", "unreadable"],
-        ["web", "production", "v1.0.0", table[5].split()[3]],
+        ["services/auth", "staging", "-", "?"],
+        ["web", "production", "-", "v1.0.0"],
     ]
     assert [("v1.1.0 running" in line, "DRIFT" in line) for line in table] == [
         *((False, False),) * 3,
@@ -166,10 +166,14 @@ def test_status_of_good_and_bad_tags_side_by_side(site: Site) -> None:
         (False, False),
         (False, True),
     ]
-    assert len(remarks) == 3
+    assert [line.endswith("UNREADABLE") for line in table] == [True, *(False,) * 3, True, False]
+    assert len(remarks) == 6
     assert remarks[0].startswith("UNREADABLE: canary has no ledger: it is a lightweight tag")
-    assert remarks[1].startswith("UNREADABLE: The ledger in services/auth/staging can't be read")
-    assert remarks[2].startswith(f"DRIFT: web/production stands on {moved[:12]}, but its ledger says")
+    assert remarks[2].startswith("UNREADABLE: The ledger in services/auth/staging can't be read")
+    assert remarks[4].startswith(f"DRIFT: web/production stands on {moved[:12]}, but its ledger says")
+    audited = site.run("tag.verify").stdout
+    assert all(line.startswith("  next: inv ") and line in audited for line in remarks[1::2])
+    assert '--version v1.0.0 --reason "it was moved by hand"' in remarks[5]
     assert site.remote_state() == before
 
     def names(*options: str) -> list[str]:
@@ -179,8 +183,10 @@ def test_status_of_good_and_bad_tags_side_by_side(site: Site) -> None:
     assert names("--env", "production") == ["api/production", "web/production"]
     assert names("--subproject", "api") == ["api/production", "api/staging"]
     assert names("--subproject", "web", "--env", "staging") == ["web/staging"]
-    assert names("--env", "sandbox") == ["sandbox"]
-    assert site.run("deploy.status", "--env", "stagng").returncode == 2
+    assert "api/sandbox" in names("--env", "sandbox")
+    assert site.ok("deploy.status", "--env", "sandbox") == "none: no subproject has a tag for sandbox.\n"
+    typo = site.run("deploy.status", "--env", "stagng")
+    assert (typo.returncode, "next: inv deploy.status --env staging\n" in typo.stderr) == (2, True)
     assert site.run("deploy.status", "--subproject", "-x").returncode == 2
     (staging,) = site.answer("deploy.status", *STAGING)["environments"]
     assert [record["deploymentId"] for record in staging["running"]] == ["20260101T000000Z-aaaaaa.us-east"]
@@ -192,7 +198,7 @@ def test_f62_a_tag_that_was_deleted_by_hand(site: Site) -> None:
     git("update-ref", "-d", "refs/tags/api/staging", cwd=site.remote)
     assert site.answer("deploy.status", *STAGING)["none"] == ["api/staging"]
     again = site.ok("deploy", *STAGING)
-    assert "note: A new ledger begins: there was no tag api/staging." in again
+    assert "note: First deployment to staging: there was no tag api/staging." in again
     ledger = site.ledger()
     assert (len(ledger.records), ledger.header["cut"], ledger.header["settled"]) == (2, None, True)
     assert [record["seq"] for record in ledger.records] == [2, 1]
@@ -201,9 +207,10 @@ def test_f62_a_tag_that_was_deleted_by_hand(site: Site) -> None:
 
 def test_settle_says_how_it_ended(site: Site) -> None:
     nothing = site.run("deploy.settle", *STAGING, "--deployment", "20260101T000000Z-000000")
-    assert nothing.returncode == 2
-    assert "There is no tag api/staging: nothing was recorded so far." in nothing.stderr
-    assert "next: inv deploy --env staging --subproject api\n" in nothing.stderr
+    assert nothing.returncode == 6
+    assert "There is no tag api/staging: nothing of 20260101T000000Z-000000 was recorded" in nothing.stderr
+    again = "deploy.settle --env staging --subproject api --deployment 20260101T000000Z-000000"
+    assert nothing.stderr.splitlines()[-1] == f"next: inv {again}"
 
     good = site.answer("deploy", *STAGING)["deployments"]
     claim, one = good[0]["claimId"], good[0]["deploymentId"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from ci_tasks.deploy.verify import AuditRequest, verify
 from ci_tasks.tag import annotation
 from ci_tasks.tag.audit.finding import Audit, FindingKind, Severity
 from ci_tasks.tag.clock import utc_now
-from tests.conftest import ROOT
+from tests.conftest import ROOT, program
 from tests.repositories import git, write
 from tests.signers import Keys, make_keys
 from tests.tag.moves import Tag
@@ -215,8 +216,11 @@ def test_an_export_of_one_subproject(monorepo: Monorepo, head: str) -> None:
     git("update-ref", "-d", "refs/tags/api/v1.0.0", cwd=monorepo.remote)
     assert audited(monorepo, subproject="web", against="all.json").findings == []
     assert ("api/v1.0.0", FindingKind.VANISHED) in said(audited(monorepo, against="all.json"))
-    with pytest.raises(UsageError, match="has the tags of all subprojects, not of web alone"):
-        audited(monorepo, subproject="web", against="all.json", export="all.json")
+    for against in ("all.json", "web.json", None):
+        with pytest.raises(UsageError, match="has the tags of all subprojects, not of web alone") as caught:
+            audited(monorepo, subproject="web", against=against, export="all.json")
+    assert caught.value.next_step == "inv tag.verify --against all.json --subproject web"
+    assert audited(monorepo, against="web.json", export="web.json").exported == "web.json"
 
 
 @pytest.mark.parametrize("option", ["against", "export"])
@@ -264,6 +268,7 @@ def test_signatures_are_looked_at_where_the_rules_ask(monorepo: Monorepo, keys: 
     monorepo.write("ci_tasks.yaml", 'subprojects: [api, web, "services/*"]\nsign: ssh\n')
     (found,) = audited(monorepo, now=utc_now()).findings
     assert (found.tag_name, found.kind) == ("api/staging", FindingKind.SIGNATURE)
+    assert found.next_step == "inv tag.assign --env staging --subproject api --version v1.3.0"
     assert tag.ledger is not None
     text, _ = annotation.write(tag.ledger)
     keys.configure(monorepo.clone, "alice", "ssh")
@@ -271,6 +276,85 @@ def test_signatures_are_looked_at_where_the_rules_ask(monorepo: Monorepo, keys: 
     git("tag", *options, cwd=monorepo.clone, stdin=text)
     monorepo.git("push", "--quiet", "--force", "origin", "refs/tags/api/staging")
     assert audited(monorepo, now=utc_now()).findings == []
+
+
+SIGN = 'subprojects: [api, web, "services/*"]\nsign: ssh\n'
+
+
+def test_f53_state_tags_and_running_versions_without_a_good_signature(monorepo: Monorepo, keys: Keys) -> None:
+    keys.allow(monorepo.clone, "alice", form="ssh")
+    monorepo.write("ci_tasks.yaml", SIGN)
+    head = monorepo.commit()
+    now = utc_now()
+
+    def put(name: str, key: str | None) -> None:
+        put_tag(monorepo.remote, name, head)
+        if key is not None:
+            put_ref(
+                monorepo.remote, name, put_object(monorepo.remote, keys.tag(monorepo.clone, name, key, "ssh"))
+            )
+
+    def unsigned(**given: Any) -> dict[str, Severity]:
+        return {
+            found.tag_name: found.severity
+            for found in audited(monorepo, now=now, **given).findings
+            if found.kind is FindingKind.SIGNATURE and found.tag_name != "api/staging"
+        }
+
+    deployed(monorepo, "v1.0.0")
+    put("api/v0.9.0", None)  # runs nowhere
+    put("api/v1.0.0-unstable", None)
+    old = {"api/v1.0.0": Severity.WARNING, "api/v1.0.0-unstable": Severity.WARNING}
+    assert unsigned(export="tags.json") == old
+    put("api/v0.9.0-deprecated", "stranger")
+    put("api/v0.9.0-stable", "alice")
+    assert unsigned() == {**old, "api/v0.9.0-deprecated": Severity.WARNING}  # its date is as early as it says
+    witness = (monorepo.clone / "tags.json").read_bytes()
+    assert unsigned(against="tags.json", export="tags.json") == {
+        **old,
+        "api/v0.9.0-deprecated": Severity.ERROR,
+    }
+    assert (monorepo.clone / "tags.json").read_bytes() == witness, "nobody has said yet that it is right"
+    later = tag_content(head, "api/v1.0.0-deprecated", tagger=f"A <a@b> {int(now.timestamp()) + 600} +0000")
+    put_ref(monorepo.remote, "api/v1.0.0-deprecated", put_object(monorepo.remote, later))
+    assert unsigned()["api/v1.0.0-deprecated"] is Severity.ERROR
+    unsigned(export="tags.json")
+    assert set(unsigned(against="tags.json", export="tags.json").values()) == {Severity.WARNING}
+
+
+def test_an_environment_tag_is_signed_by_the_line_that_the_audit_prints(site: Site, keys: Keys) -> None:
+    assign = ("tag.assign", "--env", "staging", "--subproject", "api", "--version", "v1.0.0")
+    site.ok(*assign)
+    keys.configure(site.clone, "alice", "ssh")
+    keys.allow(site.clone, "alice", form="ssh")
+    site.repository.write("ci_tasks.yaml", "subprojects: [api]\nsign: ssh\n")
+    site.commit("chore: sign")
+    history = ("deploy.history", "--env", "staging", "--subproject", "api")
+    before = site.answer(*history)
+    document = site.answer("tag.verify", code=3)
+    (found,) = [one for one in document["findings"] if one["severity"] == "ERROR"]
+    assert (found["tagName"], found["kind"]) == ("api/staging", "SIGNATURE")
+    line = found["nextStep"].split()[1:]
+    assert line[0] == "tag.assign"
+    assert "was written anew, and signed" in site.ok(*line)
+    assert site.answer(*history) == before
+    assert site.ok("tag.verify").endswith("nothing is wrong, 1 warning.\n")
+    assert "Nothing to do" in site.ok(*line)
+
+
+def test_f71_an_adopted_ledger_is_a_change_that_a_new_export_accepts(site: Site) -> None:
+    assign = ("tag.assign", "--env", "staging", "--subproject", "api", "--version", "v1.0.0")
+    audit = ("tag.verify", "--against", "tags.json", "--export", "tags.json")
+    site.ok(*assign)
+    site.ok(*audit)
+    put_ref(site.remote, "api/staging", site.target())
+    site.ok(*assign, "--adopt", "--reason", "it was made lightweight")
+    document = site.answer(*audit, code=3)
+    (found,) = document["findings"]
+    assert (found["kind"], found["nextStep"]) == ("REWRITTEN", "inv tag.verify --export tags.json")
+    assert "as with tag.assign --adopt" in found["message"]
+    site.ok(*found["nextStep"].split()[1:])
+    assert "Compared with tags.json." in site.ok(*audit)
 
 
 def test_rules_that_can_not_be_read_hide_nothing(monorepo: Monorepo, head: str) -> None:
@@ -363,3 +447,40 @@ def test_the_lines_of_the_page_about_audits(site: Site) -> None:
     said_there = [site.ok(*line.split()[1:]).splitlines() for line in lines]
     assert said_there[0] == ["Looked at 1 version, 0 states, 0 environments: nothing is wrong."]
     assert said_there[2][1:] == ["Compared with tags.json.", "Written: tags.json"]
+
+
+def test_the_line_for_cron_is_quiet_until_there_is_something_to_say(site: Site) -> None:
+    """It says what is wrong; where the pull fails, it says that, and nothing of the run before."""
+    audit = site.temporary.parent / "audit"
+    (audit / ".venv/bin").mkdir(parents=True)
+    (audit / ".venv/bin/inv").symlink_to(program("inv"))
+    git("clone", "--quiet", str(site.remote), str(audit / "repository"), cwd=site.temporary)
+    (line,) = re.findall(r"^17 \* \* \* \* (.*)$", PAGE, re.MULTILINE)
+    line = line.replace("/srv/audit", str(audit))
+
+    def mailed() -> tuple[str, str]:
+        done = subprocess.run(["sh", "-c", line], check=False, capture_output=True, text=True, timeout=60)
+        return done.stdout, done.stderr
+
+    assert mailed() == ("", "")
+    put_ref(site.remote, "api/v9.0.0", site.target("api/v1.0.0"))
+    assert "ERROR api/v9.0.0: LIGHTWEIGHT" in mailed()[0]
+    site.repository.remote.rename(site.repository.remote.with_name("gone"))
+    said, problem = mailed()
+    assert said == ""
+    assert "does not appear to be a git repository" in problem
+
+
+def test_a_state_that_vanished_can_be_said_again(monorepo: Monorepo, head: str) -> None:
+    names = ("api/v1.0.0-deprecated", "api/v1.0.0-stable", "api/v1.1.0-stable")
+    for name in ("api/v1.0.0", *names):
+        put_tag(monorepo.remote, name, head)
+    audited(monorepo, export="tags.json")
+    for name in names[::2]:
+        git("update-ref", "-d", f"refs/tags/{name}", cwd=monorepo.remote)
+    bad, good = audited(monorepo, against="tags.json").findings
+    assert bad.message.endswith("and is gone: nothing says any more that api/v1.0.0 is deprecated.")
+    assert bad.next_step == (
+        'inv tag.state --subproject api --version v1.0.0 --state deprecated --reason "why"'
+    )
+    assert good.next_step == "inv tag.list --subproject api", "there is no such version"

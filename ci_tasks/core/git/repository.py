@@ -104,6 +104,13 @@ class Repository:
             raise local_failure("read HEAD", answer.stderr)
         return answer.stdout.decode().strip() or None
 
+    def branch(self) -> str | None:
+        """The short name of the branch that is checked out; None for a detached HEAD."""
+        answer = self._git("symbolic-ref", "--quiet", "--short", "HEAD")
+        if answer.status > 1 or answer.status < 0:
+            raise local_failure("read HEAD", answer.stderr)
+        return answer.stdout.decode().strip() or None
+
     def resolve_commit(self, revision: str) -> str:
         """The commit id of a revision that a user typed. Raises UsageError for one that git does not know."""
         if not revision or revision.startswith("-") or not revision.isprintable():

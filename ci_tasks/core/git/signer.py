@@ -52,6 +52,7 @@ _NO_KEY = re.compile(
     r"|Couldn't load public key|failed to get the ssh fingerprint|didn't return any keys",
     re.IGNORECASE,
 )
+_SSH_KEY = re.compile(r"^(?:ssh-|key::)|\.pub$")
 _NO_PROGRAM = re.compile(
     r"cannot (?:run|exec)|could not (?:run|execute)|usage: ssh-keygen|unknown option -- Y"
 )
@@ -181,12 +182,12 @@ class Signer:
             what = f"{way.program} can't be used to sign."
             return SignerError(what, unchanged="Nothing was pushed.", details=details, next_step=way.version)
         key = self._configured().get("user.signingkey")
-        return SignerError(
-            f"{way.program} did not sign the tag{f' with the key {key[:120]}' if key else ''}.",
-            unchanged="Nothing was pushed.",
-            details=details,
-            next_step=way.try_it.format(option=f" --local-user {shlex.quote(key)}" if key else ""),
-        )
+        what = f"{way.program} did not sign the tag{f' with the key {key[:120]}' if key else ''}"
+        line = way.try_it.format(option=f" --local-user {shlex.quote(key)}" if key else "")
+        if form is SigningFormat.GPG and key and _SSH_KEY.search(key):
+            what += ", which is an ssh key"
+            line = "git config gpg.format ssh" if self.format is SigningFormat.NONE else way.choose
+        return SignerError(f"{what}.", unchanged="Nothing was pushed.", details=details, next_step=line)
 
 
 class _Way(NamedTuple):
