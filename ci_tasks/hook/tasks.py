@@ -15,9 +15,10 @@ def install(
 
     Here: pre-push (tags are not moved by hand), commit-msg (Conventional
     Commits), pre-commit and pre-merge-commit (no plaintext where an encrypted
-    file belongs), in the folder that git uses. With --server: an update hook that keeps the tags
-    of a bare repository, and its configuration from this checkout's settings.
-    A hook that is there already is kept beside ours and runs first.
+    file belongs), in the folder that git uses. With --server: an update hook
+    that keeps the tags of a bare repository, and its configuration from this
+    checkout's settings. A hook that is there already is kept beside ours and
+    runs first.
 
     inv hook.install
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from typing import TYPE_CHECKING
 
 import pytest
@@ -223,15 +224,16 @@ def test_f61_an_assignment_puts_a_moved_tag_back(two: Site) -> None:
     refused = two.run("deploy", *STAGING)
     assert refused.returncode == 3
     line = refused.stderr.splitlines()[-1].removeprefix("next: inv ")
-    assert line == "tag.assign --env staging --subproject api --version v1.0.0"
+    put_back = '--reason "it was moved by hand"'
+    assert line == f"tag.assign --env staging --subproject api --version v1.0.0 {put_back}"
 
-    two.ok(*line.split())
+    two.ok(*shlex.split(line))
 
     ledger = two.ledger()
     assert (ledger.target, ledger.live(), len(ledger.records)) == (there, BOTH, 4)
     assert "DRIFT" not in two.ok("deploy.status", *STAGING)
     before = two.remote_state()
-    two.ok(*line.split())
+    two.ok(*shlex.split(line))
     assert two.remote_state() == before
     two.ok("deploy", *STAGING)
 
@@ -244,8 +246,9 @@ def test_f61_the_repair_of_a_tag_whose_regions_differ_names_one(two: Site) -> No
     two.put("api/staging", text.replace(there, elsewhere, 1) + "\n")
     refused = two.run("deploy", *STAGING)
     line = refused.stderr.splitlines()[-1].removeprefix("next: inv ")
-    assert line == "tag.assign --env staging --subproject api --version v1.0.0 --region eu-west"
-    two.ok(*line.split())
+    one = "--version v1.0.0 --region eu-west"
+    assert line == f'tag.assign --env staging --subproject api {one} --reason "it was moved by hand"'
+    two.ok(*shlex.split(line))
     ledger = two.ledger()
     assert (ledger.target, ledger.header["settled"]) == (there, False)
     assert ledger.live() == {"eu-west": "v1.0.0", "us-east": "v1.1.0"}
@@ -424,7 +427,7 @@ def test_two_assignments_at_once(stage: Stage, tmp_path: Path, other: str) -> No
     tag = site.remote / REF
     slow = before_push(tmp_path / "slow", f"until [ -e '{tag}' ]; do sleep 0.05; done")
     late = stage.start(*ASSIGN, "--version", other, env=slow)
-    until(lambda: "A new ledger begins" in late.said, "its plan")
+    until(lambda: "First record of staging" in late.said, "its plan")
     site.ok(*ASSIGN, "--version", "v1.0.0")
     before = site.remote_state()
     ended = late.end()

@@ -378,10 +378,10 @@ def test_a_review_of_the_claim_closes_all_its_regions(owing: Site) -> None:
     assert "REVIEW" in rows[1]
     why = rows[rows.index("Deployment               Why") + 1]
     assert why.endswith(f"  of {claim}; looked at the graphs")
-    shown = owing.ok("tag.show", "api/staging")
-    assert "  REVIEW  " in shown
-    assert f"of {claim}; looked at the graphs" in shown
-    assert f"override: {WHY}" in shown
+    said = owing.ok("tag.show", "api/staging")
+    assert "  REVIEW  " in said
+    assert f"of {claim}; looked at the graphs" in said
+    assert f"override: {WHY}" in said
 
     state = owing.remote_state()
     again = owing.answer(*review)

@@ -55,10 +55,10 @@ def test_f120_the_plan_for_people(site: Site) -> None:
     before = site.remote_state()
     shown = site.ok("deploy", *STAGING, "--dry")
     commit = site.repository.git("rev-parse", "HEAD")[:12]
+    newest = "the newest release that may be deployed; v1.2.0 is unstable"
     assert shown.splitlines() == [
         "Plan of a deployment; nothing is done yet.",
-        f"api/v1.1.0 (commit {commit}, the newest release that may be deployed; v1.2.0 is unstable)"
-        " to api/staging",
+        f"api/v1.1.0 (commit {commit}, {newest}) to api/staging",
         "",
         "Region   Live now  Then    What happens",
         "eu-west  nothing   v1.1.0  deploy",
@@ -260,3 +260,16 @@ def test_notes(known: Facts) -> None:
         ),
         "api/v1.0.0 bears no date.",
     ]
+
+
+def test_a_plan_with_nothing_to_do_lists_no_script_and_no_region_that_there_is_none(site: Site) -> None:
+    line = ("deploy", "--env", "production", "--subproject", "api")
+    first = site.ok(*line, "--dry-run")
+    assert "\nLive now  Then    What happens\nnothing   v1.0.0  deploy\n" in first
+    assert "10-ci-record.sh" in first
+    assert "\n\nStatus   Version  Before  Time\n" in site.ok(*line)
+    then = site.ok(*line, "--dry-run")
+    assert "v1.0.0    v1.0.0  nothing: it is live already" in then
+    assert "EXECUTE" not in then
+    assert site.answer(*line, "--dry-run")["plan"]["scripts"] == []
+    assert site.answer("tag.assign", *line[1:], "--version", "v1.0.0", "--dry-run")["plan"]["regions"]
