@@ -59,10 +59,26 @@ def living(folder: Path) -> list[str]:
 
 
 def dead_children() -> list[str]:
-    """Children of ours that nobody has reaped."""
-    rows = subprocess.run(["ps", "-A", "-o", "ppid=,stat=,comm="], check=True, capture_output=True, text=True)
+    """Children of ours that nobody has reaped since the test began."""
+    return sorted(_dead() - _dead_before)
+
+
+@pytest.fixture(autouse=True)
+def _earlier_orphans() -> None:
+    """Orphans of other tests that came to us, because one of them has made us adopt orphans."""
+    _dead_before.clear()
+    _dead_before.update(_dead())
+
+
+_dead_before: set[str] = set()
+
+
+def _dead() -> set[str]:
+    rows = subprocess.run(
+        ["ps", "-A", "-o", "ppid=,pid=,stat=,comm="], check=True, capture_output=True, text=True
+    )
     split = [row.split() for row in rows.stdout.splitlines()]
-    return [" ".join(row) for row in split if row[0] == str(os.getpid()) and row[1].startswith("Z")]
+    return {" ".join(row[1:]) for row in split if row[0] == str(os.getpid()) and row[2].startswith("Z")}
 
 
 def test_an_ordinary_end(tmp_path: Path) -> None:
