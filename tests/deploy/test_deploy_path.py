@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.deploy.faulty_remote import hook
 from tests.repositories import git, write
 
 if TYPE_CHECKING:
@@ -134,6 +135,20 @@ def test_d0_one_life_of_an_environment(site: Site) -> None:
     assert "Uncommitted changes: scripts/deployment/20-ci-smoke.sh." in changed
     assert site.repository.recorded()[8:] == ["record hello eu-west", "record hello us-east"]
     assert [status for _, _, status in site.ledger().results()] == ["SUCCESS"] * 6
+
+
+def test_f84_no_push_has_more_than_three_refs(site: Site, tmp_path: Path) -> None:
+    """A host may start no workflow for a push of more; what a push has is counted by the server."""
+    counted = tmp_path / "counted"
+    hook(site.remote, "pre-receive", f"wc -l >> '{counted}'")
+    site.ok("tag.create", "--subproject", "api", "--version", "v3.0.0")
+    site.ok("tag.state", "--subproject", "api", "--version", "v3.0.0", "--state", "stable")
+    staging = ("--env", "staging", "--subproject", "api")
+    site.ok("deploy", *staging, "--version", "v3.0.0", "--parallel")
+    site.ok("tag.assign", *staging, "--version", "v1.0.0")
+    pushed = [int(line) for line in counted.read_text(encoding="utf-8").split()]
+    assert len(pushed) >= 6, "a version, a state, a claim, two results, an assignment"
+    assert max(pushed) <= 3
 
 
 def test_side_by_side_from_the_subprojects_own_folder(site: Site) -> None:
