@@ -508,8 +508,11 @@ def test_f75_the_remote_goes_away_with_the_answer(stage: Stage, tmp_path: Path) 
     site = stage.site
     away = tmp_path / "away.git"
     gone = f"mv '{site.remote}' '{away}'; {KILL_SERVER}"
-    text = f"""[ "$1" != committed ] || [ ! -e '{site.repository.record}' ] || {{ {gone}; }}"""
-    hook(site.remote, "reference-transaction", text)
+    result = """read -r _ new _ && git cat-file tag "$new" 2>/dev/null | grep -q '"status":"SUCCESS"'"""
+    # It is the result's push that gets no answer, and not a renewal's.
+    hook(
+        site.remote, "reference-transaction", f'[ "$1" = committed ] || exit 0\nif {result}; then {gone}; fi'
+    )
     stage.go()
     done = site.run("deploy", *STAGING, *WEST, env=SHORT)
     away.rename(site.remote)
