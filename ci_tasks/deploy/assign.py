@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
-import socket
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -17,18 +15,15 @@ from ci_tasks.deploy.ci import triggered_by
 from ci_tasks.deploy.claim import held_error
 from ci_tasks.deploy.model import Facts, Refusal, line_of
 from ci_tasks.deploy.plan import moves_tag, notices, selected
+from ci_tasks.deploy.records import new_records
 from ci_tasks.deploy.rules import refusals, refuse
-from ci_tasks.deploy.run import MOST_NAMED, new_claim_id
 from ci_tasks.tag import ledger as ledgers
 from ci_tasks.tag.clock import utc_now
-from ci_tasks.tag.limits import fitted
 from ci_tasks.tag.model import Commits, Deployment, region_key
-from ci_tasks.tag.names import DeploymentKind, DeploymentStatus
 from ci_tasks.tag.writer import LedgerWriter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
 
     from ci_tasks.core.checkout import Checkout
     from ci_tasks.deploy.facts import Reading
@@ -181,44 +176,23 @@ def _no_adoption(facts: Facts) -> list[Refusal]:
     return [Refusal(rule="adopt", message=f"{what}: leave --adopt out.", next_step=line)]
 
 
-def _records(facts: Facts, made: Assignment, *, who: str, now: datetime) -> tuple[Deployment, ...]:
-    claim_id, nonce = new_claim_id(now), secrets.token_hex(16)
-    commit = facts.version.commit
-    return tuple(
-        Deployment(
-            deployment_id=f"{claim_id}.{region.region}" if region.region else claim_id,
-            version=made.version,
-            subproject=made.subproject,
-            environment=made.environment,
-            region=region.region,
-            status=DeploymentStatus.RUNNING,
-            started_at=now,
-            completed_at=None,
-            triggered_by=who,
-            commit_sha=commit,
-            concurrency_group=f"deploy-{made.environment_tag.replace('/', '-')}",
-            claim_id=claim_id,
-            nonce=nonce,
-            kind=DeploymentKind.ASSIGN,
-            override=facts.override if made.overridden else None,
-            reason=facts.request.reason,
-            run=facts.run,
-            host=socket.gethostname(),
-            commits=Commits(code=commit, config=commit, scripts=None, rules=facts.head, secrets=None),
-            uncommitted=facts.changed_paths[:MOST_NAMED],
-        )
-        for region in made.to_do
-    )
-
-
 def _write(
     checkout: Checkout, read: Reading, made: Assignment, environ: Mapping[str, str]
 ) -> tuple[Ledger, list[Deployment]]:
     """Push the records; those that are in the ledger now, and the ledger."""
     facts = read.facts
     identity = checkout.repository.identity()
-    drafts = _records(facts, made, who=triggered_by(environ, identity), now=utc_now())
-    records = tuple(fitted(record) for record in drafts)
+    commit = facts.version.commit
+    records = new_records(
+        facts,
+        [region.region for region in made.to_do],
+        concurrency_group=f"deploy-{made.environment_tag.replace('/', '-')}",
+        commits=Commits(code=commit, config=commit, scripts=None, rules=facts.head, secrets=None),
+        inputs=None,
+        is_overridden=bool(made.overridden),
+        by=triggered_by(environ, identity),
+        now=utc_now(),
+    )
     for notice in made.notices:
         console.note(notice)
     line = line_of(facts.request, facts.tag.subproject)

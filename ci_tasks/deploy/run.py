@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
-import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -16,24 +14,21 @@ from ci_tasks.core.errors import CiTasksError, ExitCode, RefusedError
 from ci_tasks.core.process.running import StopRequest
 from ci_tasks.deploy.ci import triggered_by
 from ci_tasks.deploy.lease import Lease
+from ci_tasks.deploy.records import new_records
 from ci_tasks.deploy.region import RegionRun, run_scripts
 from ci_tasks.tag.clock import utc_now
 from ci_tasks.tag.grammar import StateTag, ref_of
-from ci_tasks.tag.limits import fitted
 from ci_tasks.tag.listing import Listing
 from ci_tasks.tag.model import Commits, Deployment
-from ci_tasks.tag.names import DeploymentKind, DeploymentStatus, VersionState
+from ci_tasks.tag.names import DeploymentStatus, VersionState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ci_tasks.core.checkout import Checkout
     from ci_tasks.deploy.facts import Reading
-    from ci_tasks.deploy.model import Facts, Plan
+    from ci_tasks.deploy.model import Plan
     from ci_tasks.deploy.region import Stage
-
-MOST_NAMED = 20
-"""Uncommitted files that a record names: it has to stay small."""
 
 WIND_DOWN = 6.5
 """Seconds after the first signal within which the result has to be recorded."""
@@ -56,45 +51,6 @@ class Course:
         return self.errors[0] if self.errors else None
 
 
-def new_claim_id(now: datetime) -> str:
-    """An id that nobody else has; it begins with the time, so that people find their way."""
-    return f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
-
-
-def new_records(facts: Facts, plan: Plan, *, triggered_by: str, now: datetime) -> tuple[Deployment, ...]:
-    """The records of one claim, one for each region in which something is to be done."""
-    claim_id = new_claim_id(now)
-    nonce = secrets.token_hex(16)
-    commit = facts.version.commit
-    return tuple(
-        Deployment(
-            deployment_id=f"{claim_id}.{region.region}" if region.region else claim_id,
-            version=plan.version,
-            subproject=plan.subproject,
-            environment=plan.environment,
-            region=region.region,
-            status=DeploymentStatus.RUNNING,
-            started_at=now,
-            completed_at=None,
-            triggered_by=triggered_by,
-            commit_sha=commit,
-            concurrency_group=plan.concurrency_group,
-            claim_id=claim_id,
-            nonce=nonce,
-            kind=DeploymentKind.DEPLOY,
-            override=facts.override if plan.overridden else None,
-            run=facts.run,
-            host=socket.gethostname(),
-            commits=Commits(
-                code=commit, config=commit, scripts=facts.head, rules=facts.head, secrets=facts.head
-            ),
-            inputs=facts.inputs,
-            uncommitted=facts.changed_paths[:MOST_NAMED],
-        )
-        for region in plan.to_do
-    )
-
-
 def rehearse(plan: Plan, stage: Stage) -> Course:
     """Go through every region with the scripts in their modes: nothing claimed, nothing recorded."""
     course = Course(plan=plan, started_at=utc_now())
@@ -114,8 +70,17 @@ def carry_out(checkout: Checkout, reading: Reading, plan: Plan, stage: Stage, *,
     identity = checkout.repository.identity()
     course = Course(plan=plan, started_at=utc_now())
     who = triggered_by(os.environ, identity)
-    made = new_records(facts, plan, triggered_by=who, now=course.started_at)
-    records = tuple(fitted(record) for record in made)
+    code, head = facts.version.commit, facts.head
+    records = new_records(
+        facts,
+        [region.region for region in plan.to_do],
+        concurrency_group=plan.concurrency_group,
+        commits=Commits(code=code, config=code, scripts=head, rules=head, secrets=head),
+        inputs=facts.inputs,
+        is_overridden=bool(plan.overridden),
+        by=who,
+        now=course.started_at,
+    )
     course.claim_id = records[0].claim_id
     winding_down = _WindingDown()
     lease = Lease(

@@ -1,0 +1,72 @@
+"""The records of a new claim, or of an assignment: one for each region, made from the facts of the plan."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+from typing import TYPE_CHECKING
+
+from ci_tasks.tag.limits import fitted
+from ci_tasks.tag.model import Deployment
+from ci_tasks.tag.names import DeploymentStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from ci_tasks.deploy.model import Facts
+    from ci_tasks.tag.model import Commits
+
+MOST_NAMED = 20
+"""Uncommitted files that a record names: it has to stay small."""
+
+
+def new_claim_id(now: datetime) -> str:
+    """An id that nobody else has; it begins with the time, so that people find their way."""
+    return f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+
+
+def new_records(
+    facts: Facts,
+    regions: Iterable[str | None],
+    *,
+    concurrency_group: str,
+    commits: Commits,
+    inputs: str | None,
+    is_overridden: bool,
+    by: str,
+    now: datetime,
+) -> tuple[Deployment, ...]:
+    """One running record for each of these regions, under one claim id and one nonce.
+
+    `inputs` is None where no script is run; `is_overridden` where the plan passes a rule by the override.
+    """
+    claim_id, nonce = new_claim_id(now), secrets.token_hex(16)
+    return tuple(
+        fitted(
+            Deployment(
+                deployment_id=f"{claim_id}.{region}" if region else claim_id,
+                version=str(facts.version.tag.version),
+                subproject=facts.tag.subproject or None,
+                environment=facts.tag.environment,
+                region=region,
+                status=DeploymentStatus.RUNNING,
+                started_at=now,
+                completed_at=None,
+                triggered_by=by,
+                commit_sha=facts.version.commit,
+                concurrency_group=concurrency_group,
+                claim_id=claim_id,
+                nonce=nonce,
+                kind=facts.request.kind,
+                override=facts.override if is_overridden else None,
+                reason=facts.request.reason,
+                run=facts.run,
+                host=socket.gethostname(),
+                commits=commits,
+                inputs=inputs,
+                uncommitted=facts.changed_paths[:MOST_NAMED],
+            )
+        )
+        for region in regions
+    )
