@@ -8,7 +8,7 @@ from ci_tasks.core.task import Answer, flag, option, task
 
 ENV = "environment, such as staging"
 SUBPROJECT = "subproject, . for the root; else the one whose folder you stand in"
-OVERRIDE = "why to pass a rule on states, branches, protection or drift; it is recorded, and reviewed"
+OVERRIDE = "why to pass a rule on states, branches, protection or drift; recorded, has to be reviewed"
 
 
 @task(default=True, changes=True)
