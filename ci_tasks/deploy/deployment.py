@@ -74,15 +74,34 @@ def preview(checkout: Checkout, request: Request, *, environ: Mapping[str, str])
     return Result(plan=made, deployments=[], conclusion=None, code=code)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A deployment that was planned and not begun; `clock` says when its planning began."""
+
+    reading: Reading
+    plan: Plan
+    clock: conclude.Clock
+
+
+def prepare(checkout: Checkout, request: Request, *, environ: Mapping[str, str]) -> Prepared:
+    """Read and plan; somebody at the terminal is asked about a downgrade. Nothing is changed."""
+    clock = conclude.Clock()
+    reading = facts.gather(checkout, request, environ=environ)
+    return Prepared(reading=reading, plan=_agreed(reading, plan(reading.facts)), clock=clock)
+
+
 def deploy(checkout: Checkout, request: Request, *, environ: Mapping[str, str]) -> Result:
-    """Plan, claim, run, settle, report.
+    """Plan, claim, run, settle, report: what `prepare` and `execute` do."""
+    return execute(checkout, prepare(checkout, request, environ=environ), environ=environ)
+
+
+def execute(checkout: Checkout, prepared: Prepared, *, environ: Mapping[str, str]) -> Result:
+    """Claim, run, settle, report.
 
     Raises CiTasksError where the plan is refused or the claim fails; a report of that is saved as well.
     """
-    clock = conclude.Clock()
+    reading, made, clock = prepared.reading, prepared.plan, prepared.clock
     redactor = Redactor()
-    reading = facts.gather(checkout, request, environ=environ)
-    made = _agreed(reading, plan(reading.facts))
     try:
         refuse(made.refusals)
         _require_startable(checkout, reading, made)

@@ -32,10 +32,12 @@ MOST_NAMED = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What was typed, for `deploy` or (kind ASSIGN) for `tag.assign`.
+    """What was typed, for `deploy`, or (by its kind) for `deploy.rollback`, `deploy.promote` or `tag.assign`.
 
-    `version` None: the newest release; no `regions`: every one. `override` is the reason of an override;
-    `reason` and `adopt` belong to `tag.assign` alone.
+    `version` None: the newest release; no `regions`: every one. `override` is the reason of an override,
+    `wait` the seconds that may be spent in the queue (None: not to queue), `source` the environment that a
+    promotion takes its version from, `labels` what exempts from a rule such as `freeze`. `adopt` belongs to
+    `tag.assign` alone.
     """
 
     environment: str
@@ -49,6 +51,11 @@ class Request:
     override: str | None = None
     reason: str | None = None
     adopt: bool = False
+    wait: float | None = None
+    sequential: bool = False
+    keep_going: bool = False
+    labels: tuple[str, ...] = ()
+    source: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,14 +124,18 @@ class Facts:
 
 def line_of(request: Request, subproject: str | None, *, version: str | None = None) -> str:
     """The line that asks for the same again; `version` where the line is about that one and no other."""
-    task = "tag.assign" if request.kind is DeploymentKind.ASSIGN else "deploy"
-    words = [task, "--env", request.environment]
+    words = [*_TASKS[request.kind], *_place(request)]
     words += ["--subproject", subproject] if subproject else []
     version = version or request.version
-    words += ["--version", version] if version else []
+    if version and request.kind is not DeploymentKind.PROMOTE:  # which takes what runs in the source
+        words += ["--to" if request.kind is DeploymentKind.ROLLBACK else "--version", version]
     words += [word for region in request.regions for word in ("--region", region)]
+    words += [word for label in request.labels for word in ("--label", label)]
+    words += ["--wait", f"{request.wait / 60:g}"] if request.wait is not None else []
     flags = {
         "--parallel": request.parallel,
+        "--sequential": request.sequential,
+        "--keep-going": request.keep_going,
         "--again": request.again,
         "--yes": request.yes,
         "--adopt": request.adopt,
@@ -133,6 +144,21 @@ def line_of(request: Request, subproject: str | None, *, version: str | None = N
     texts = {"--reason": request.reason, "--override": request.override}
     words += [_with_text(option, text) for option, text in texts.items() if text]
     return typed(" ".join(words))
+
+
+_TASKS = {
+    DeploymentKind.DEPLOY: ("deploy",),
+    DeploymentKind.ROLLBACK: ("deploy.rollback",),
+    DeploymentKind.PROMOTE: ("deploy.promote",),
+    DeploymentKind.ASSIGN: ("tag.assign",),
+}
+
+
+def _place(request: Request) -> list[str]:
+    """The options that say from where to where."""
+    if request.kind is DeploymentKind.PROMOTE and request.source is not None:
+        return ["--from", request.source, "--to", request.environment]
+    return ["--env", request.environment]
 
 
 def review_line(tag: EnvironmentTag, identifier: str, note: str | None = None) -> str:

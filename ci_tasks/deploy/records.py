@@ -66,6 +66,7 @@ def new_records(
                 commits=commits,
                 inputs=inputs,
                 uncommitted=facts.changed_paths[:MOST_NAMED],
+                labels=facts.request.labels,
             )
         )
         for region in regions

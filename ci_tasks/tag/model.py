@@ -72,7 +72,8 @@ class Deployment(Entity, frozen=True, kw_only=True, dict=True):
     regions of one claim, `nonce` proves who made it, `inputs` is the SHA-256 of the scripts that ran,
     `seq` and `prev` chain the closed records, `digest` is the SHA-256 of a record that was shrunk,
     `uncommitted` names files of the checkout that were used other than committed (20 at most). `reviews` is
-    set in a record of kind REVIEW alone: the deployment or claim whose override it has looked at.
+    set in a record of kind REVIEW alone: the deployment or claim whose override it has looked at. `labels`
+    are those that were given for rules such as `freeze`, which exempt some.
     A record that was read remembers its line (`dict=True`); no copy of it does, nor its JSON.
     """
 
@@ -107,6 +108,7 @@ class Deployment(Entity, frozen=True, kw_only=True, dict=True):
     digest: Digest | None = None
     uncommitted: tuple[str, ...] = ()
     reviews: RecordId | None = None
+    labels: tuple[str, ...] = ()
 
 
 class Live(Entity, frozen=True, kw_only=True):
