@@ -91,3 +91,11 @@ def test_every_variable_of_a_script_has_its_row(monorepo: Monorepo, inv: Inv) ->
     assert done.returncode == 0, done.stderr
     given = set(re.findall(r"<(DEPLOYMENT_\w+)>", done.stderr))
     assert given == {bare(row[0]) for row in table("configuration.md", "variable")}
+
+
+def test_the_promises_name_tests_that_there_are() -> None:
+    rows = table("how-it-works.md", "promise")
+    for _, test in rows:
+        path, _, name = bare(test).partition("::")
+        assert f"\ndef {name}(" in (ROOT / path).read_text(encoding="utf-8"), test
+    assert len(rows) > 10
