@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass, field
 from shlex import quote
 from typing import TYPE_CHECKING
 
 from ci_tasks.core.command_line import typed
 from ci_tasks.core.errors import UsageError
-from ci_tasks.core.git.origin import MovedError
+from ci_tasks.core.git.rereading import until_still
 from ci_tasks.deploy.signature_audit import SignatureAudit
 from ci_tasks.tag import subproject as subprojects
 from ci_tasks.tag import tag_object
@@ -18,7 +17,6 @@ from ci_tasks.tag.audit import export as exports
 from ci_tasks.tag.audit.audit import immutable_findings, name_findings
 from ci_tasks.tag.audit.finding import Audit, Finding, FindingKind, Severity, finding
 from ci_tasks.tag.audit.ledger_audit import environment_findings, form_findings
-from ci_tasks.tag.catalogue import READINGS
 from ci_tasks.tag.grammar import EnvironmentTag, Grammar
 from ci_tasks.tag.lines import history_line
 from ci_tasks.tag.names import TagType
@@ -130,10 +128,7 @@ def _current(
     checkout: Checkout, store: TagStore, subproject: str | None, before: Export | None, now: datetime
 ) -> _Reading:
     """The remote as it is now; where a tag moves between its listing and its reading, all is read again."""
-    for _ in range(READINGS - 1):
-        with contextlib.suppress(MovedError):
-            return _once(checkout, store, subproject, before, now)
-    return _once(checkout, store, subproject, before, now)
+    return until_still(lambda: _once(checkout, store, subproject, before, now))
 
 
 def _once(

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING
 
 from ci_tasks.core.entity import Entity
-from ci_tasks.core.git.origin import MovedError
+from ci_tasks.core.git.rereading import until_still
 from ci_tasks.tag import tag_object
 from ci_tasks.tag.grammar import EnvironmentTag
 from ci_tasks.tag.model import GitTag
@@ -19,9 +18,6 @@ if TYPE_CHECKING:
     from ci_tasks.tag.grammar import Tag
     from ci_tasks.tag.listing import Listing
     from ci_tasks.tag.store import TagStore
-
-READINGS = 5
-"""How often everything is read again because a tag moved between its listing and its reading."""
 
 
 class TagList(Entity, frozen=True, kw_only=True):
@@ -36,10 +32,9 @@ def current(store: TagStore, *, subproject: str | None, tag_type: TagType | None
 
     Raises MovedError where tags moved during each of the readings.
     """
-    for _ in range(READINGS - 1):
-        with contextlib.suppress(MovedError):
-            return catalogue(store, store.listing(subproject), subproject=subproject, tag_type=tag_type)
-    return catalogue(store, store.listing(subproject), subproject=subproject, tag_type=tag_type)
+    return until_still(
+        lambda: catalogue(store, store.listing(subproject), subproject=subproject, tag_type=tag_type)
+    )
 
 
 def catalogue(

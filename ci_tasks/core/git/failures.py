@@ -61,7 +61,8 @@ _KINDS = (
             r"|Connection (?:refused|reset|closed)|[Uu]nable to (?:connect|look up)|Network is unreachable"
             r"|No route to host|early EOF|hung up|RPC failed|unexpected disconnect|Empty reply"
             r"|returned error: (?:429|5\d\d)\b|Broken pipe|Could not read from remote repository"
-            r"|transfer closed|HTTP/2 stream"
+            r"|transfer closed|HTTP/2 stream|expected (?:flush|response end packet) after"
+            r"|bytes of length header were received"
         ),
     ),
 )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ci_tasks.core.errors import ConflictError, ExitCode, RefusedError, UsageError
-from ci_tasks.core.git.origin import MovedError
+from ci_tasks.core.git.rereading import until_still
 from ci_tasks.tag import authenticity, chain, tag_object
 from ci_tasks.tag.grammar import EnvironmentTag, Grammar, StateTag, VersionTag
 from ci_tasks.tag.listing import TAGS
@@ -38,8 +38,6 @@ if TYPE_CHECKING:
     from ci_tasks.tag.store import EnvironmentFact
     from ci_tasks.tag.tag_object import TagObject
 
-READINGS = 5
-"""How often everything is read again because a tag moved between its listing and its reading."""
 NEWEST = 5
 """Closed records of an environment tag that are shown."""
 
@@ -69,19 +67,15 @@ def show(checkout: Checkout, name: str) -> ShownTag:
     during each of the readings.
     """
     store = TagStore(checkout.origin, Grammar(checkout.settings.environments))
-    for tries_left in reversed(range(READINGS)):
+
+    def read() -> ShownTag:
         listing = store.listing()
-        found = name.removeprefix(TAGS)
-        if found not in listing.refs:
-            found = name
-        if found not in listing.refs:
-            break
-        try:
-            return _shown(checkout, store, listing, found)
-        except MovedError:
-            if not tries_left:
-                raise
-    raise missing_tag(checkout, listing, name.removeprefix(TAGS))
+        found = next((each for each in (name.removeprefix(TAGS), name) if each in listing.refs), None)
+        if found is None:
+            raise missing_tag(checkout, listing, name.removeprefix(TAGS))
+        return _shown(checkout, store, listing, found)
+
+    return until_still(read)
 
 
 def exit_code(shown: ShownTag) -> ExitCode:
