@@ -10,8 +10,8 @@ import msgspec
 
 from ci_tasks.core.command_line import typed
 from ci_tasks.core.errors import RefusedError, UnavailableError
-from ci_tasks.core.git.origin import MovedError
 from ci_tasks.core.git.push import PushOutcome, RefUpdate
+from ci_tasks.core.git.rereading import until_still
 from ci_tasks.tag import annotation, authenticity, ledger, retention, tag_object
 from ci_tasks.tag.grammar import EnvironmentTag, Grammar, VersionTag, ref_of
 from ci_tasks.tag.lines import options
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from ci_tasks.core.git.origin import Origin, RawObject, RemoteRef
     from ci_tasks.core.git.repository import Identity
     from ci_tasks.tag.ledger import Ledger
-
-READINGS = 20
-"""How often an environment tag is read again because it moved between its listing and its reading."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,16 +120,12 @@ class TagStore:
 
         Raises UnreadableLedgerError where its annotation is none, MovedError where it never stands still.
         """
-        for tries_left in reversed(range(READINGS)):
+
+        def read() -> EnvironmentFact:
             refs = self.origin.refs(ref_of(tag))
-            if not refs:
-                break
-            try:
-                return self.environment_of(tag, refs[0], self.objects(refs))
-            except MovedError:
-                if not tries_left:
-                    raise
-        return EnvironmentFact(tag=tag)
+            return self.environment_of(tag, refs[0], self.objects(refs)) if refs else EnvironmentFact(tag=tag)
+
+        return until_still(read)
 
     def environment_of(
         self,
