@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from ci_tasks.core.errors import nearest
-from ci_tasks.core.field import FieldError, as_seconds, as_text, as_texts
+from ci_tasks.core.field import FieldError, as_map, as_seconds, as_text, as_texts
 from ci_tasks.core.signing import SigningFormat
 
 SHORTEST_LEASE, LONGEST_LEASE = 10.0, 86400.0  # seconds
@@ -14,6 +14,7 @@ SHORTEST_REVIEW, LONGEST_REVIEW = 3600.0, 90 * 86400.0  # seconds
 _REMOTE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _ENVIRONMENT = re.compile(r"[a-z][a-z0-9-]{0,39}")
 _PATTERN = re.compile(r"[a-z0-9*][a-z0-9._*-]{0,119}")
+_PATH_PART = re.compile(r"[^\x00-\x1f\x7f/*\\-][^\x00-\x1f\x7f/*\\]{0,119}")
 _FOLDER = re.compile(r"[A-Za-z0-9._][A-Za-z0-9._-]{0,99}")
 _FILE = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9._-]{0,99}")
 _SIGNER = re.compile(r"[^\s,*?!\"#][^\s,*?!\"]{0,199}")
@@ -63,6 +64,31 @@ def subprojects(value: object) -> tuple[str, ...]:
                 f"{pattern[:60]!r} is no subproject's path: write api or services/* (a-z, 0-9 and ._-)"
             )
     return patterns
+
+
+def depends_on(value: object) -> dict[str, tuple[str, ...]]:
+    """What each subproject depends on: paths of subprojects, folders or files; `.` is the root project."""
+    found: dict[str, tuple[str, ...]] = {}
+    for key, below in as_map(value).items():
+        try:
+            found[key] = as_texts(below)
+        except FieldError as error:
+            raise FieldError(f"{key[:60]!r}: {error}") from None
+        if not _is_path(key.replace("*", "x")):
+            raise FieldError(f"{key[:60]!r} is no path: write web, services/* or .")
+        for path in found[key]:
+            if "*" in path:
+                raise FieldError(f"{key[:60]!r}: {path[:60]!r} has a *, and each dependency has to be named")
+            if not _is_path(path):
+                raise FieldError(f"{key[:60]!r}: {path[:60]!r} is no path: write api or libs/common")
+    return found
+
+
+def _is_path(text: str) -> bool:
+    parts = text.split("/")
+    return text == "." or (
+        not {".", "..", ".git"} & set(parts) and all(_PATH_PART.fullmatch(part) for part in parts)
+    )
 
 
 def lease(value: object) -> float:

@@ -37,6 +37,7 @@ class Settings(Entity, frozen=True, kw_only=True):
     admins: tuple[str, ...] = ()
     review_within: float = 7 * 86400.0
     tag_writer: str | None = None
+    depends_on: dict[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
 
 
 def load(root: Path, environ: Mapping[str, str]) -> Settings:
@@ -53,12 +54,30 @@ def load(root: Path, environ: Mapping[str, str]) -> Settings:
     return settings
 
 
+def place(root: Path, environ: Mapping[str, str], name: str, *path: str) -> str:
+    """Where a setting stands, for an error that only its use has shown; `path` leads to a part of its value.
+
+    The file and the line, "ci_tasks.yaml:3: dependsOn", or the variable.
+    """
+    (setting,) = (each for each in _SETTINGS if each.name == name)
+    if environ.get(setting.variable):
+        return setting.variable
+    from ci_tasks.core.document import read_yaml  # noqa: PLC0415 - as in _from_file
+    from ci_tasks.core.files import read_file  # noqa: PLC0415 - goes with the line above
+
+    document = read_yaml(read_file(root / FILE, root=root), name=FILE)
+    whole = (setting.key, *path)
+    lines = (document.line(*whole[:length]) for length in range(len(whole), 0, -1))
+    return f"{FILE}:{next(line for line in lines if line)}: {setting.key}"
+
+
 @dataclass(frozen=True)
 class _Setting:
     name: str
     key: str
     read: Callable[[object], object]
     is_list: bool = False
+    is_map: bool = False
 
     @property
     def variable(self) -> str:
@@ -84,6 +103,7 @@ _SETTINGS = (
     _Setting("admins", "admins", setting_values.admins, is_list=True),
     _Setting("review_within", "reviewWithin", setting_values.review_within),
     _Setting("tag_writer", "tagWriter", setting_values.tag_writer),
+    _Setting("depends_on", "dependsOn", setting_values.depends_on, is_map=True),
 )
 
 
@@ -134,10 +154,15 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, _Found]:
             reason = _unknown("variable", variable, list(by_variable))
             raise UsageError(f"{variable[:80]}: {reason}.", unchanged="Nothing was changed.")
         if text:
-            found[setting.name] = _Found(
-                setting, _list(variable, text) if setting.is_list else text, variable
-            )
+            found[setting.name] = _Found(setting, _given(setting, text), variable)
     return found
+
+
+def _given(setting: _Setting, text: str) -> object:
+    """The value that a variable holds."""
+    if setting.is_map:
+        return _map(setting.variable, text)
+    return _list(setting.variable, text) if setting.is_list else text
 
 
 def _list(variable: str, text: str) -> list[str]:
@@ -148,6 +173,17 @@ def _list(variable: str, text: str) -> list[str]:
             f"{variable}: a list in JSON is expected.",
             unchanged="Nothing was changed.",
             next_step=f"""export {variable}='["one", "two"]'""",
+        ) from None
+
+
+def _map(variable: str, text: str) -> dict[str, list[str]]:
+    try:
+        return msgspec.json.decode(text, type=dict[str, list[str]])
+    except (msgspec.DecodeError, UnicodeError):
+        raise UsageError(
+            f"{variable}: a map of lists in JSON is expected.",
+            unchanged="Nothing was changed.",
+            next_step=f"""export {variable}='{{"one": ["two", "three"]}}'""",
         ) from None
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ci_tasks.core.errors import bad_choice
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
 ENVIRONMENTS = "environments"
 _DEEPEST = 4
@@ -58,3 +58,20 @@ def standing_in(folder: Path, root: Path, among: Sequence[str]) -> str | None:
         return None
     around = [path.as_posix() for path in (here, *here.parents)]
     return next((path for path in around if path in among), None)
+
+
+def nodes_of(path: str, nodes: Collection[str], among: Collection[str]) -> tuple[str, ...]:
+    """The nodes that a file or folder of the repository belongs to: no further up than to its subproject.
+
+    A node is a subproject of `among`, or a folder or file of its own; what is in no subproject belongs to the
+    root project, which is the empty node.
+    """
+    found = []
+    here = path
+    while here:
+        if here in nodes or here in among:
+            found.append(here)
+        if here in among:
+            return tuple(found)
+        here = here.rpartition("/")[0]
+    return (*found, "")

@@ -45,6 +45,7 @@ subprojects: [api, "services/*"]
 lease: 90s
 reports: out/reports
 passEnvironment: [KUBECONFIG, "AWS_*"]
+dependsOn: {"services/*": [api, libs/Common], .: [go.work]}
 """
     assert settings(tmp_path, text) == Settings(
         remote="upstream",
@@ -53,6 +54,7 @@ passEnvironment: [KUBECONFIG, "AWS_*"]
         lease=90.0,
         reports="out/reports",
         pass_environment=("KUBECONFIG", "AWS_*"),
+        depends_on={"services/*": ("api", "libs/Common"), ".": ("go.work",)},
     )
 
 
@@ -64,9 +66,16 @@ def test_variables_stand_above_the_file(tmp_path: Path) -> None:
         CI_TASKS_ENVIRONMENTS='["live"]',
         CI_TASKS_PASS_ENVIRONMENT='["A"]',  # noqa: S106 - it is not that kind of pass
         CI_TASKS_REPORTS="",
+        CI_TASKS_DEPENDS_ON='{"web": ["api"]}',
         OTHER="x",
     )
-    assert found == Settings(remote="upstream", lease=3600.0, environments=("live",), pass_environment=("A",))
+    assert found == Settings(
+        remote="upstream",
+        lease=3600.0,
+        environments=("live",),
+        pass_environment=("A",),
+        depends_on={"web": ("api",)},
+    )
 
 
 def test_variables_that_belong_to_others_are_left_alone(tmp_path: Path) -> None:
@@ -121,6 +130,14 @@ def test_variables_that_belong_to_others_are_left_alone(tmp_path: Path) -> None:
         pytest.param("reports: .git/x", ["inside the repository"], id="F5-reports-git"),
         pytest.param("remote: --upload-pack=x", ["name of a git remote"], id="F3-remote"),
         pytest.param("remote: https://example.invalid/x", ["name of a git remote"], id="F3-address"),
+        pytest.param("dependsOn: {web: [../x]}", ["'web': '../x' is no path"], id="F5-dependency-up"),
+        pytest.param("dependsOn: {web: [/etc]}", ["'web': '/etc' is no path"], id="F5-dependency-absolute"),
+        pytest.param("dependsOn: {web: [.git/x]}", ["'web': '.git/x' is no path"], id="F5-dependency-git"),
+        pytest.param("dependsOn: {-x: [api]}", ["'-x' is no path"], id="F3-dependent"),
+        pytest.param("\ndependsOn: [api]", ["ci_tasks.yaml:2: dependsOn: a map is expected"], id="F24-map"),
+        ("dependsOn: {web: api}", ["'web': a list of texts is expected, not text"]),
+        ("dependsOn: {web: [api, api]}", ["'web': 'api' stands twice"]),
+        ("dependsOn: {web: ['libs/*']}", ["'web': 'libs/*' has a *, and each dependency has to be named"]),
         ("environments: []", ["at least one"]),
         ("environments: staging", ["a list of texts is expected, not text"]),
         ("remote:", ["text is expected, not nothing"]),
@@ -154,6 +171,9 @@ def test_what_the_file_may_not_say(tmp_path: Path, text: str, parts: list[str]) 
         ("CI_TASKS_ENVIRONMENTS", "[" * 20_000, "a list in JSON is expected"),
         ("CI_TASKS_ENVIRONMENTS", "[1]", "a list in JSON is expected"),
         ("CI_TASKS_ENVIRONMENTS", '["live", "live"]', "'live' stands twice"),
+        ("CI_TASKS_DEPENDS_ON", "web: [api]", "a map of lists in JSON is expected"),
+        ("CI_TASKS_DEPENDS_ON", '{"web": "api"}', "a map of lists in JSON is expected"),
+        ("CI_TASKS_DEPENDS_ON", '{"web": ["/"]}', "'/' is no path"),
         ("CI_TASKS_LEASE", "600", "'600' is not a duration"),
         ("CI_TASKS_REMOTE", "-x", "name of a git remote"),
     ],
