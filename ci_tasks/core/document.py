@@ -60,10 +60,15 @@ class Document:
     name: str
     value: dict[str, Any]
     lines: Mapping[tuple[str, ...], int] = field(repr=False)
+    columns: Mapping[tuple[str, ...], int] = field(repr=False, default_factory=dict)
 
     def line(self, *path: str) -> int | None:
         """1-based line of a key, or of a list's entry ("regions", "0"); None if there is none."""
         return self.lines.get(path)
+
+    def position(self, *path: str) -> tuple[int | None, int | None]:
+        """The same with the 1-based column."""
+        return self.lines.get(path), self.columns.get(path)
 
     def error(self, reason: str, *path: str) -> DocumentError:
         """An error that names the place of this key."""
@@ -87,7 +92,7 @@ def read_yaml(data: bytes, *, name: str) -> Document:
         raise _at(name, mark, reason) from None
     except yaml.YAMLError:
         raise DocumentError("this is not YAML", name=name) from None
-    return Document(name=name, value=builder.root, lines=builder.lines)
+    return Document(name=name, value=builder.root, lines=builder.lines, columns=builder.columns)
 
 
 def _decode(data: bytes, name: str) -> str:
@@ -137,6 +142,7 @@ class _Builder:
         self.name = name
         self.root: dict[str, Any] = {}
         self.lines: dict[tuple[str, ...], int] = {}
+        self.columns: dict[tuple[str, ...], int] = {}
         self._open: list[_Open] = []
         self._documents = 0
         self._count = 0
@@ -207,7 +213,7 @@ class _Builder:
             lines = f"lines {self.lines[path]} and {_line(event)}"
             raise self._refuse(event, f"the key {shown(path)} stands twice: {lines}")
         into[key] = None
-        self.lines[path] = _line(event)
+        self._place(path, event)
         top.key = key
 
     def _collection(self, event: yaml.NodeEvent) -> None:
@@ -234,11 +240,15 @@ class _Builder:
     def _add(self, event: yaml.NodeEvent, value: object) -> None:
         top = self._open[-1]
         if isinstance(top.into, list):
-            self.lines[self._here()] = _line(event)
+            self._place(self._here(), event)
             top.into.append(value)
         elif top.key is not None:
             top.into[top.key] = value
             top.key = None
+
+    def _place(self, path: tuple[str, ...], event: Any) -> None:
+        self.lines[path] = _line(event)
+        self.columns[path] = int(event.start_mark.column) + 1
 
     def _here(self) -> tuple[str, ...]:
         """The path of the value that comes now."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
 from ci_tasks.core.errors import RefusedError, UsageError
 from ci_tasks.core.git.objects import ObjectDatabase
 from ci_tasks.environment.configuration import parse_layers
-from ci_tasks.environment.model import Rules
+from ci_tasks.environment.model import Freeze, Requirement, Rules
 from ci_tasks.environment.names import Verify
 from ci_tasks.environment.tree import gather
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from ci_tasks.core.git.objects import RawObject, TreeEntry
     from ci_tasks.environment.configuration import Layers
     from ci_tasks.tag.grammar import EnvironmentTag
+
+Entry = TypeVar("Entry", bound=Requirement | Freeze)
 
 LINK = "120000"
 """The mode that git gives a symbolic link in a tree."""
@@ -57,13 +59,13 @@ def uncommitted(
         folders = [f"{home}{folder}" for home in homes for folder in ("environments", "scripts/deployment")]
         committed = {entry.path: entry.object_id for entry in database.files(head, [*folders, *others])}
     name = checkout.repository.object_format
-    changed = [path for path, data in used.items() if committed.get(path) != _blob_id(data, name)]
+    changed = [path for path, data in used.items() if committed.get(path) != blob_id(data, name)]
     # A sparse checkout, or a file that git was told to assume unchanged, takes rules and scripts away unseen.
     missing = [path for path in committed if not os.path.lexists(checkout.root / path)]
     return (*changed, *missing)
 
 
-def _blob_id(data: bytes, object_format: str) -> str:
+def blob_id(data: bytes, object_format: str) -> str:
     """The id that git gives a file's content (gitformat-loose: `blob <size> NUL <content>`)."""
     return hashlib.new(object_format, b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
 
@@ -104,12 +106,23 @@ def committed_rules(checkout: Checkout, tag: EnvironmentTag, head: str | None) -
 
 def guarded(rules: Rules, committed: Rules) -> Rules:
     """The rules as they stand on disk, but for the guards that an uncommitted edit takes away."""
+    kept = [key for key in ("protected", "branches", "verify") if key in committed.sources]
     return msgspec.structs.replace(
         rules,
         protected=rules.protected or committed.protected,
         branches=committed.branches or rules.branches,
         verify=rules.verify if committed.verify is Verify.NONE else committed.verify,
+        requires=_joined(committed.requires, rules.requires),
+        freeze=_joined(committed.freeze, rules.freeze),
+        sources={**rules.sources, **{key: committed.sources[key] for key in kept}},
     )
+
+
+def _joined(committed: tuple[Entry, ...], here: tuple[Entry, ...]) -> tuple[Entry, ...]:
+    """All that are committed, and those that an edit adds; two that say the same are one."""
+    said = [msgspec.structs.replace(entry, source=None) for entry in committed]
+    added = [entry for entry in here if msgspec.structs.replace(entry, source=None) not in said]
+    return (*committed, *added)
 
 
 def _homes(subproject: str) -> list[str]:

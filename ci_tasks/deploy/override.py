@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ci_tasks.core.signing import Signature
     from ci_tasks.deploy.model import Facts
 
-OVERRIDABLE = frozenset({"state", "protected", "branches", "drift"})
+OVERRIDABLE = frozenset({"state", "protected", "branches", "drift", "requires", "freeze"})
 """The rules that a reason may pass; a bad signature, a version that was moved and a claim are no rules."""
 
 LONGEST_TEXT = 500
@@ -126,7 +126,7 @@ def notices(
         return []
     if not overridden:
         return ["--override was not needed: no rule that it can pass stood in the way. It is not recorded."]
-    said = [f"{OVERRIDDEN} {refusal.rule}: {refusal.message}" for refusal in overridden]
+    said = [f"{OVERRIDDEN} {refusal.name}: {refusal.message}" for refusal in overridden]
     if is_recorded:
         # An assignment ends by saying so itself.
         waits = "" if is_assignment(facts) else ", and waits for a review"

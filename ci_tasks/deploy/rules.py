@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from ci_tasks.core.command_line import typed
 from ci_tasks.core.errors import RefusedError
-from ci_tasks.deploy import verification
-from ci_tasks.deploy.model import Refusal, line_of
+from ci_tasks.deploy import frozen, requirements, verification
+from ci_tasks.deploy.model import PlannedRule, Refusal, line_of
+from ci_tasks.environment.render import shown_rules
 from ci_tasks.tag.lines import BY_HAND
 from ci_tasks.tag.names import DeploymentKind
 from ci_tasks.tag.store import next_patch
@@ -17,10 +18,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from ci_tasks.deploy.model import Facts, PlannedRegion
+    from ci_tasks.environment.model import Rules
 
 
-def refusals(facts: Facts) -> Iterator[Refusal]:
-    """The rules that speak against this version there, for a deployment and for an assignment."""
+def refusals(facts: Facts, regions: Sequence[str | None]) -> Iterator[Refusal]:
+    """The rules that speak against this version there, for a deployment and for an assignment.
+
+    `regions` are those in which something would be done.
+    """
     environment, tag = facts.tag.environment, facts.version.tag
     for state in facts.states:
         if state.is_bad:
@@ -52,7 +57,20 @@ def refusals(facts: Facts) -> Iterator[Refusal]:
                 f"{', '.join(facts.rules.branches)}."
             ),
             next_step=f"git branch --remotes --contains {facts.version.commit[:12]}",
+            source=facts.rules.sources.get("branches"),
         )
+    if facts.request.kind is not DeploymentKind.ROLLBACK:
+        yield from _of_the_team(facts, regions)
+    yield from _protected(facts)
+
+
+def _protected(facts: Facts) -> Iterator[Refusal]:
+    """What a protected environment asks for: a CI job, and nothing uncommitted."""
+    environment, tag, source = (
+        facts.tag.environment,
+        facts.version.tag,
+        facts.rules.sources.get("protected"),
+    )
     if facts.rules.protected and facts.changed_paths:
         yield Refusal(
             rule="protected",
@@ -60,6 +78,7 @@ def refusals(facts: Facts) -> Iterator[Refusal]:
                 f"{environment} is protected, and there are uncommitted changes: {some(facts.changed_paths)}."
             ),
             next_step="git status --short -- scripts environments",
+            source=source,
         )
     if facts.rules.protected and not facts.in_ci:
         yield Refusal(
@@ -69,14 +88,40 @@ def refusals(facts: Facts) -> Iterator[Refusal]:
                 f" {'assign versions' if is_assignment(facts) else 'deploy'} there. Let one type the line."
             ),
             next_step=line_of(facts.request, tag.subproject, version=str(tag.version)),
+            source=source,
         )
+
+
+def _of_the_team(facts: Facts, regions: Sequence[str | None]) -> Iterator[Refusal]:
+    """What `requires` and `freeze` say; an assignment of what is live already brings nothing new."""
+    if is_assignment(facts) and not requirements.coming(facts, regions):
+        return
+    yield from requirements.refusals(facts, regions)
+    yield from frozen.refusals(facts)
+
+
+def notices(facts: Facts, regions: Sequence[str | None]) -> Iterator[str]:
+    """Which rules let this pass, and why."""
+    if facts.request.kind is DeploymentKind.ROLLBACK:
+        for refusal in _of_the_team(facts, regions):
+            yield f"A rollback is not held up by the rule {refusal.name}: {refusal.message}"
+    yield from frozen.notices(facts)
+
+
+def planned(rules: Rules) -> list[PlannedRule]:
+    """The rules that hold, as a plan shows them; its regions stand there anyway."""
+    return [
+        PlannedRule(rule=rule, value=value, source=source or rules.sources.get(rule))
+        for rule, value, source in shown_rules(rules)
+        if rule != "regions"
+    ]
 
 
 def downgrade(facts: Facts, to_do: Sequence[PlannedRegion]) -> Iterator[Refusal]:
     """An older version than the live one is asked for, or takes `--yes`."""
     tag = facts.version.tag
     downgraded = [region for region in to_do if region.is_downgrade]
-    if downgraded and not facts.request.yes:
+    if downgraded and not facts.request.yes and facts.request.kind is not DeploymentKind.ROLLBACK:
         yield Refusal(
             rule="downgrade",
             message=(
@@ -96,7 +141,10 @@ def refuse(found: Sequence[Refusal]) -> None:
         first.message,
         unchanged="Nothing was changed and no script was run.",
         next_step=first.next_step,
-        details=[f"Rule: {first.rule}.", *(f"Also: {other.message}" for other in others)],
+        details=[
+            f"Rule: {first.name}.",
+            *(f"Also: {other.message} Rule: {other.name}." for other in others),
+        ],
     )
 
 

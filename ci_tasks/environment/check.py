@@ -12,11 +12,14 @@ if TYPE_CHECKING:
 
     from ci_tasks.environment.configuration import Layers
     from ci_tasks.environment.layout import Place
+    from ci_tasks.environment.model import Rules
+
+_CANARY_REGIONS = 2
 
 
 def check(layers: Layers) -> tuple[Problem, ...]:
-    """All problems: of the files and folders, then regions that are not listed, then unknown ones."""
-    found = [*layers.problems, *_unlisted(layers), *_unknown_providers(layers)]
+    """All problems: of files and folders, of regions that nobody lists, of requirements nothing can meet."""
+    found = [*layers.problems, *_unlisted(layers), *_unknown_providers(layers), *_never_met(layers)]
     unique = dict.fromkeys(found)
     return tuple(sorted(unique, key=lambda problem: (problem.path, problem.line or 0)))
 
@@ -63,6 +66,49 @@ def _unknown_providers(layers: Layers) -> Iterator[Problem]:
                 hint = f"; did you mean {close}?" if close else ""
                 what = f"providers: {region[:60]!r} is no region here{hint}"
                 yield Problem(path=place.path, line=layers.line(place, "providers", region), what=what)
+
+
+def _never_met(layers: Layers) -> Iterator[Problem]:
+    """Requirements that no version can ever meet, and canaries where there is nothing to go ahead of."""
+    for subproject, environment in _pairs(layers):
+        rules = _rules(layers, environment, subproject)
+        for requirement in rules.requires if rules else ():
+            required = requirement.environment
+            if required is not None:
+                what = _why_never(layers, environment, subproject, required)
+            elif requirement.is_canary and rules is not None and len(rules.regions) < _CANARY_REGIONS:
+                what = "a soak without an environment is for several regions, and here are not as many"
+            else:
+                what = None
+            if what is not None:
+                yield _at(requirement.source, f"requires: {what}")
+
+
+def _why_never(layers: Layers, environment: str, subproject: str, required: str) -> str | None:
+    name = subproject or "the root project"
+    if required not in layers.existing(subproject):
+        return f"{name} has no environment {required}, so nothing can have run there"
+    seen: set[str] = set()
+    following = [required]
+    while following:
+        name = following.pop()
+        rules = _rules(layers, name, subproject) if name not in seen else None
+        seen.add(name)
+        following += [one.environment for one in rules.requires if one.environment] if rules else []
+    return f"{environment} and {required} wait for each other" if environment in seen else None
+
+
+def _rules(layers: Layers, environment: str, subproject: str) -> Rules | None:
+    """None where they can't be known, because of a problem that is listed anyway."""
+    try:
+        return layers.rules(environment, subproject)
+    except UsageError:
+        return None
+
+
+def _at(source: str | None, what: str) -> Problem:
+    path, _, line = (source or "").rpartition(":")
+    return Problem(path=path, line=int(line), column=None, what=what)
 
 
 def _reach(layers: Layers, place: Place) -> Iterator[tuple[str, str]]:

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from msgspec.structs import replace
 
 from ci_tasks.core.document import dotted
 from ci_tasks.core.errors import UsageError, bad_choice, nearest
 from ci_tasks.environment import layout
 from ci_tasks.environment.merge import merge
-from ci_tasks.environment.model import EVERY_ENVIRONMENT, EnvironmentConfiguration, Problem, Resolved, Rules
+from ci_tasks.environment.model import (
+    EVERY_ENVIRONMENT,
+    EnvironmentConfiguration,
+    Freeze,
+    Problem,
+    Requirement,
+    Resolved,
+    Rules,
+)
 from ci_tasks.environment.names import parse_region
 from ci_tasks.environment.reading import read_files
 from ci_tasks.environment.rules import RESERVED, RULES, read_rules, variable_text
@@ -18,6 +28,8 @@ if TYPE_CHECKING:
 
     from ci_tasks.environment.merge import Merged
     from ci_tasks.environment.reading import Reading
+
+Entry = TypeVar("Entry", bound=Requirement | Freeze)
 
 
 def parse_layers(
@@ -70,12 +82,13 @@ class Layers:
         self._refuse_bad_rules(environment, subproject)
         merged = self._merged(environment, None, subproject)
         given = read_rules(merged.values)
-        return Rules(
-            protected=given.protected,
-            branches=given.branches,
-            timeout=given.timeout,
+        sources = self._sources(environment, subproject)
+        return replace(
+            given,
             regions=self._regions(environment, subproject, merged),
-            verify=given.verify,
+            requires=_with_sources(given.requires, "requires", sources),
+            freeze=_with_sources(given.freeze, "freeze", sources),
+            sources={key: source for key, source in sources.items() if key in RULES},
         )
 
     def rule_origins(self, environment: str, subproject: str = "") -> dict[str, str]:
@@ -136,6 +149,22 @@ class Layers:
     def line(self, place: layout.Place, *path: str) -> int | None:
         """1-based line of a key in the file of that place."""
         return self._reading.documents[place].line(*path)
+
+    def _sources(self, environment: str, subproject: str) -> dict[str, str]:
+        """File and line of each rule, and of each entry of one ("freeze.0"): the last file that has it."""
+        found: dict[str, str] = {}
+        for place in layout.chain(environment, None, subproject):
+            document = self._reading.documents.get(place)
+            if document is None:
+                continue
+            for key in RULES.intersection(document.value):
+                for name in [name for name in found if name.partition(".")[0] == key]:
+                    del found[name]
+                found[key] = f"{place.path}:{document.line(key)}"
+                entries = document.value[key] if isinstance(document.value[key], list) else ()
+                for number in map(str, range(len(entries))):
+                    found[f"{key}.{number}"] = f"{place.path}:{document.line(key, number)}"
+        return found
 
     def _regions(self, environment: str, subproject: str, merged: Merged) -> tuple[str, ...]:
         if "regions" in merged.values:
@@ -206,6 +235,14 @@ class Layers:
             ],
             next_step=f"mkdir -p {folder} && touch {folder}/{layout.FILE}",
         )
+
+
+def _with_sources(entries: tuple[Entry, ...], key: str, sources: Mapping[str, str]) -> tuple[Entry, ...]:
+    """The entries of a rule, each with its file and line; a map that is alone has that of the rule."""
+    return tuple(
+        replace(entry, source=sources.get(f"{key}.{number}", sources.get(key)))
+        for number, entry in enumerate(entries)
+    )
 
 
 def first_run(environment: str = "staging") -> UsageError:

@@ -8,6 +8,7 @@ from enum import Enum
 from ci_tasks.core.errors import UsageError, bad_choice
 
 _REGION = re.compile(r"[a-z0-9][a-z0-9-]{0,39}", re.ASCII)
+_LABEL = _REGION
 
 
 class ConfigType(Enum):
@@ -25,9 +26,47 @@ class Verify(Enum):
     TAG = "tag"
 
 
+class Strategy(Enum):
+    """The words of the rule `strategy`: one region after the other, or all at once."""
+
+    SEQUENTIAL = "sequential"
+    PARALLEL = "parallel"
+
+
+class OnFailure(Enum):
+    """The words of the rule `onFailure`: what becomes of the other regions when one fails."""
+
+    STOP = "stop"
+    ROLLBACK = "rollback"
+    KEEP_GOING = "keep-going"
+
+
+class RequiredState(Enum):
+    """The words that `state` may have in the rule `requires`."""
+
+    STABLE = "stable"
+
+
+class Weekday(Enum):
+    """The words of `days` in the rule `freeze`, in the order of `datetime.weekday()`."""
+
+    MONDAY = "mon"
+    TUESDAY = "tue"
+    WEDNESDAY = "wed"
+    THURSDAY = "thu"
+    FRIDAY = "fri"
+    SATURDAY = "sat"
+    SUNDAY = "sun"
+
+
 def is_region(text: str) -> bool:
     """True for a name that can be a region: never a path, never an option."""
     return _REGION.fullmatch(text) is not None
+
+
+def is_label(text: str) -> bool:
+    """True for a name that can be a label; the grammar is that of regions."""
+    return _LABEL.fullmatch(text) is not None
 
 
 def parse_region(text: str) -> str:

@@ -33,8 +33,12 @@ class Found:
 
 @dataclass(frozen=True)
 class Reading:
-    """What was found: documents, places with a `config.yml`, (subproject, environment) folders, problems."""
+    """What was found: documents, places with a `config.yml`, (subproject, environment) folders, problems.
 
+    `environments` are those that there can be.
+    """
+
+    environments: Sequence[str] = ()
     documents: dict[Place, Document] = field(default_factory=dict)
     places: set[Place] = field(default_factory=set)
     folders: set[tuple[str, str]] = field(default_factory=set)
@@ -45,7 +49,7 @@ def read_files(
     files: Mapping[str, bytes], environments: Sequence[str], problems: Iterable[Problem] = ()
 ) -> Reading:
     """Read what is configuration among the files; `problems` are paths that could not be read."""
-    reading = Reading()
+    reading = Reading(environments=environments)
     strays: set[tuple[str, str]] = set()
     unreadable = {problem.path: problem for problem in problems}
     for path in sorted({*files, *unreadable}):
@@ -116,6 +120,13 @@ def _parse(reading: Reading, path: str, data: bytes, place: Place) -> None:
         reading.found.append(Found(problem, place))
         return
     reading.documents[place] = document
-    for key, reason in problems_of(document.value, place.config_type):
-        problem = Problem(path=path, line=document.line(*key), what=f"{shown(key)}: {reason}")
+    found = problems_of(
+        document.value,
+        place.config_type,
+        environment=place.environment,
+        environments=reading.environments,
+    )
+    for key, reason in found:
+        line, column = document.position(*key)
+        problem = Problem(path=path, line=line, column=column, what=f"{shown(key)}: {reason}")
         reading.found.append(Found(problem, place, is_rule=key[0] not in {"env", "providers"}))

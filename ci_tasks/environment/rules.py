@@ -6,14 +6,18 @@ import difflib
 import re
 from typing import TYPE_CHECKING, Any
 
-from ci_tasks.core.field import FieldError, as_flag, as_map, as_seconds, as_text, as_texts
+from ci_tasks.core.errors import nearest
+from ci_tasks.core.field import FieldError, as_flag, as_map, as_seconds, as_text, as_texts, kind_of
+from ci_tasks.environment import freeze, requirement
 from ci_tasks.environment.model import Rules
-from ci_tasks.environment.names import ConfigType, Verify, is_region
+from ci_tasks.environment.names import ConfigType, OnFailure, Strategy, Verify, is_region
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from enum import Enum
 
 LONGEST_TIMEOUT = 6 * 3600.0  # seconds; a hosted CI job ends then anyway
+MOST_RELEASES = 100
 _BRANCH = re.compile(r"[A-Za-z0-9*][A-Za-z0-9._/*+@#-]{0,199}", re.ASCII)
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]{0,99}", re.ASCII)
 _OUR_VARIABLES = ("DEPLOYMENT_", "CI_TASKS_", "GIT_", "LD_", "DYLD_", "GITHUB_", "RUNNER_", "PYTHON", "PERL5")
@@ -36,9 +40,12 @@ _STEERING = frozenset(_SHELL | _INTERPRETERS)
 _PROVIDER = re.compile(r"[a-z][a-z0-9-]{0,39}", re.ASCII)
 _LONGEST_LOCATION = 100
 # Keys that would promise a rule, and that no part of this version keeps.
-_NOT_KEPT = frozenset({"deploy", "freeze", "onFailure", "requires"})
-# A typing error in these would leave an environment without its guard, and nobody would notice.
-_GUARDS = ("protected", "branches", "verify")
+_NOT_KEPT = frozenset({"deploy"})
+# A typing error in these would leave an environment without its rule, and nobody would notice.
+_GUARDS = (
+    *("protected", "branches", "verify", "requires", "freeze"),
+    *("strategy", "onFailure", "keepReleases"),
+)
 _SO_ALIKE = 0.9
 
 
@@ -65,10 +72,26 @@ def _timeout(value: object) -> float:
     return seconds
 
 
-def _verify(value: object) -> Verify:
-    if not isinstance(value, str) or value not in {each.value for each in Verify}:
-        raise FieldError("none or tag is expected")
-    return Verify(value)
+def _one_of(kind: type[Enum]) -> Callable[[object], Enum]:
+    """What reads one word of a closed set."""
+    words = [str(each.value) for each in kind]
+
+    def read(value: object) -> Enum:
+        if not isinstance(value, str) or value not in words:
+            close = nearest(value, words) if isinstance(value, str) else None
+            hint = f"; did you mean {close}?" if close else ""
+            raise FieldError(f"{', '.join(words[:-1])} or {words[-1]} is expected{hint}")
+        return kind(value)
+
+    return read
+
+
+def _keep_releases(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise FieldError(f"a whole number is expected, not {kind_of(value)}")
+    if not 1 <= value <= MOST_RELEASES:
+        raise FieldError(f"at least 1 and at most {MOST_RELEASES} releases can be kept")
+    return value
 
 
 _READERS = {
@@ -76,16 +99,24 @@ _READERS = {
     "branches": _branches,
     "timeout": _timeout,
     "regions": _regions,
-    "verify": _verify,
+    "verify": _one_of(Verify),
+    "requires": requirement.read,
+    "freeze": freeze.read,
+    "strategy": _one_of(Strategy),
+    "onFailure": _one_of(OnFailure),
+    "keepReleases": _keep_releases,
 }
+_FIELDS = {"onFailure": "on_failure", "keepReleases": "keep_releases"}
 RULES = frozenset(_READERS)
 """Keys that are read from the pipeline checkout."""
 RESERVED = RULES | {"env", "providers"}
 
 
 def read_rules(values: Mapping[str, Any]) -> Rules:
-    """The rules among merged values whose files have no problems."""
-    given: dict[str, Any] = {key: read(values[key]) for key, read in _READERS.items() if key in values}
+    """The rules among merged values whose files have no problems; they do not know their sources."""
+    given: dict[str, Any] = {
+        _FIELDS.get(key, key): read(values[key]) for key, read in _READERS.items() if key in values
+    }
     return Rules(**given)
 
 
@@ -102,8 +133,17 @@ def variable_text(value: object) -> str:
     return value
 
 
-def problems_of(values: Mapping[str, Any], config_type: ConfigType) -> Iterator[tuple[tuple[str, ...], str]]:
-    """What is wrong with the reserved keys of one file: the path of a key, and the reason."""
+def problems_of(
+    values: Mapping[str, Any],
+    config_type: ConfigType,
+    *,
+    environment: str | None = None,
+    environments: Sequence[str] = (),
+) -> Iterator[tuple[tuple[str, ...], str]]:
+    """What is wrong with the reserved keys of one file: the path of a key, and the reason.
+
+    `environment` is the one that the file is for, None for all; `environments` are those that there can be.
+    """
     for key, value in values.items():
         reason = _reason_of_key(key, config_type)
         if reason is not None:
@@ -112,6 +152,11 @@ def problems_of(values: Mapping[str, Any], config_type: ConfigType) -> Iterator[
             yield from _env_problems(value)
         elif key == "providers":
             yield from _provider_problems(value)
+        elif key == "freeze":
+            yield from (((key, *path), what) for path, what in freeze.problems(value))
+        elif key == "requires":
+            found = requirement.problems(value, environment=environment, environments=environments)
+            yield from (((key, *path), what) for path, what in found)
         elif key in RULES:
             reason = _reason(_READERS[key], value)
             if reason is not None:
@@ -126,17 +171,26 @@ def _reason_of_key(key: str, config_type: ConfigType) -> str | None:
     if key in RESERVED:
         return None
     for guard in _GUARDS:
-        if _is_misspelt(key.lower(), guard):
+        if _is_misspelt(re.sub("[-_]", "", key).lower(), guard.lower()):
             return f"this key is not known; did you mean {guard}?"
     return None
 
 
 def _is_misspelt(key: str, guard: str) -> bool:
-    """True for a letter too many, one that is missing, and for letters in another order."""
-    if sorted(key) == sorted(guard):
+    """True for letters in another order, one too many, a missing one, and a wrong one doubled (frezze)."""
+    if sorted(key) == sorted(guard) or _doubles_a_letter(key, guard):
         return True
     ratio = difflib.SequenceMatcher(None, key, guard).ratio()
     return abs(len(key) - len(guard)) <= 1 and ratio >= _SO_ALIKE
+
+
+def _doubles_a_letter(key: str, guard: str) -> bool:
+    """True where one letter is wrong, and is the one beside it once more."""
+    wrong = [index for index, letter in enumerate(key) if letter != guard[index : index + 1]]
+    if len(key) != len(guard) or len(wrong) != 1:
+        return False
+    (index,) = wrong
+    return key[index] in key[max(index - 1, 0) : index] + key[index + 1 : index + 2]
 
 
 def _reason(read: Any, value: object) -> str | None:

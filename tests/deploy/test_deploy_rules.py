@@ -260,7 +260,9 @@ RULES = {
     ),
     "F43-changed-and-protected": Case(
         CANARY,
-        *(3, "there are uncommitted changes: api/scripts/lib/x.txt, environments/note.\n  Rule: protected."),
+        3,
+        "there are uncommitted changes: api/scripts/lib/x.txt, environments/note.\n"
+        "  Rule: protected (environments/canary/config.yml:1).",
         "git status --short -- scripts environments",
         env={"CI": "true"},
         files={"api/scripts/lib/x.txt": "x\n", "environments/note": "x\n"},
@@ -269,7 +271,10 @@ RULES = {
         ("deploy", "--env", "sandbox", "--subproject", "api"),
         *(
             3,
-            "api/v5.0.0 is on none of the branches that sandbox takes: release/*, trunk.\n  Rule: branches.",
+            (
+                "api/v5.0.0 is on none of the branches that sandbox takes: release/*, trunk.\n"
+                "  Rule: branches (environments/sandbox/config.yml:1)."
+            ),
             "git branch --remotes --contains {commit}",
         ),
     ),
@@ -446,7 +451,7 @@ def test_f54_a_shallow_clone_never_says_no_falsely(site: Site) -> None:
     before = site.remote_state()
     impostor = site.run("deploy", *STAGING, cwd=clone)
     assert impostor.returncode == 3
-    assert "Rule: branches." in impostor.stderr
+    assert "Rule: branches (environments/staging/config.yml:1)." in impostor.stderr
     assert site.remote_state() == before
     assert site.repository.recorded() == []
     site.ok("deploy", *STAGING, "--version", "v1.0.0", cwd=clone)

@@ -41,8 +41,8 @@ def test_all_that_is_wrong_in_one_list() -> None:
         "api/environments/production/config.yml:2:1",
         "environments/config.yml:1:4",
         "environments/stagging/",
-        "environments/staging/config.yml:1",
-        "environments/staging/config.yml:3",
+        "environments/staging/config.yml:1:1",
+        "environments/staging/config.yml:3:1",
     ]
 
 

@@ -105,7 +105,16 @@ def test_rules_are_merged_and_not_among_the_values() -> None:
         api__environments__production="timeout: 90s",
     )
     assert found.rules("production", "api") == Rules(
-        protected=True, branches=("main", "release/*"), timeout=90.0, regions=("us",)
+        protected=True,
+        branches=("main", "release/*"),
+        timeout=90.0,
+        regions=("us",),
+        sources={
+            "protected": "environments/production/config.yml:1",
+            "branches": "environments/production/config.yml:2",
+            "regions": "environments/production/config.yml:3",
+            "timeout": "api/environments/production/config.yml:1",
+        },
     )
     assert found.rules("production").timeout == 600.0
     assert found.rule_origins("production", "api") == {
@@ -179,7 +188,7 @@ def test_variables_and_providers_stand_beside_the_values() -> None:
         ("regions: us", 1, ["a list of texts is expected, not text"]),
         ("regions: [us, us]", 1, ["'us' stands twice"]),
         ("deploy: {}", 1, ["nothing is done with it yet"]),
-        ("freeze: true", 1, ["nothing is done with it yet"]),
+        ("freeze: true", 1, ["a list of maps is expected"]),
         ("protected: 'true'", 1, ["true or false is expected, not text"]),
         ("protected:", 1, ["true or false is expected, not nothing"]),
         ("branches: [-x]", 1, ["'-x' is no branch"]),
@@ -237,7 +246,7 @@ def test_a_rule_does_not_stand_in_a_region(text: str) -> None:
     found = layers(environments__staging__us=text, environments__production="")
     for call in (lambda: found.rules("staging"), lambda: found.regions("staging")):
         error = refusal(call)
-        assert error.what.startswith("environments/staging/us/config.yml:1: ")
+        assert error.what.startswith("environments/staging/us/config.yml:1:1: ")
         assert "whole environment" in error.what
     assert found.rules("production") == Rules()
 
@@ -256,10 +265,10 @@ def test_every_problem_of_the_files_that_count_is_told() -> None:
         environments__production="{",
     )
     error = refusal(lambda: found.resolve("staging", None, "api"))
-    assert "environments/config.yml:1: env.lower" in error.what
+    assert "environments/config.yml:1:7: env.lower" in error.what
     assert [line.partition(": ")[0] for line in error.details] == [
-        "environments/staging/config.yml:1",
-        "environments/staging/config.yml:2",
+        "environments/staging/config.yml:1:7",
+        "environments/staging/config.yml:2:1",
     ]
     assert len(found.problems) == 5
 

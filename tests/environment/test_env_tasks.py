@@ -119,6 +119,12 @@ def test_show(root: Path, inv: Run) -> None:
             "timeout": None,
             "regions": ["us-east"],
             "verify": "none",
+            "requires": [],
+            "freeze": [],
+            "strategy": "sequential",
+            "onFailure": "stop",
+            "keepReleases": 5,
+            "sources": {"regions": "environments/staging/config.yml:1"},
         },
         "origins": None,
     }
@@ -139,14 +145,14 @@ def test_show(root: Path, inv: Run) -> None:
 def test_show_says_where_each_key_is_from(root: Path, inv: Run) -> None:
     write(root, FILES)
     done = inv("env.show", "--env", "production", "--origins")
-    rule = "environments/production/config.yml (rule, from the pipeline checkout)"
+    path, rule = "environments/production/config.yml", "(rule, from the pipeline checkout)"
     assert lines(done.stdout)[3:] == [
         "limits.cpu 1 environments/config.yml",
         "name shop environments/config.yml",
         "env.LOG info environments/config.yml",
-        f"protected true {rule}",
-        f'branches ["main", "release/*"] {rule}',
-        f"timeout 10m {rule}",
+        f"protected true {path}:1 {rule}",
+        f'branches ["main", "release/*"] {path}:3 {rule}',
+        f"timeout 10m {path}:2 {rule}",
     ]
     found = document(inv("env.show", "--env", "production", "--origins", "--json"), ShownConfiguration)
     assert found["origins"]["protected"] == "environments/production/config.yml"
@@ -249,7 +255,7 @@ def test_check(root: Path, inv: Run) -> None:
         "environments/canary/config.json",
         "environments/sandbox/",
         "environments/staging/config.yml:2:9",
-        "services/auth/environments/staging/eu/config.yml:1",
+        "services/auth/environments/staging/eu/config.yml:1:1",
         "6 configuration files checked, 4 problems",
     ]
     found = inv("env.check", "--json")
