@@ -66,8 +66,31 @@ def put(stream: TextIO | None, text: str) -> None:
 
 def _tell(text: str) -> None:
     """Write to stderr; a reader who has gone away is no reason to stop the work."""
+    refresh("")
     with suppress(OSError, ValueError):
         put(sys.stderr, text)
+
+
+_refreshed = False
+"""Whether the last line on the terminal is one that the next one takes the place of."""
+
+
+def refresh(text: str) -> None:
+    """Show on a terminal, in the place of the last such line, what is going on; nothing takes it away.
+
+    Where nobody looks at one it is not shown at all.
+    """
+    global _refreshed  # noqa: PLW0603 - there is one terminal, and its last line is a fact about it
+    if not (text or _refreshed) or not is_terminal():
+        return
+    line = one_line(text)
+    window = _window(sys.stderr)
+    while width_of(line) >= window and len(line) > 1:
+        line = f"{line[:-2]}…"
+    with suppress(OSError, ValueError):
+        sys.stderr.write(f"\r\x1b[K{line}")
+        sys.stderr.flush()
+    _refreshed = bool(text)
 
 
 def _watched(stream: TextIO | None) -> bool:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 OF_CLOSED = ("completed_at", "seq", "prev", "digest", "ended_by")
 """What no open record has."""
 
-_LEASE_ENDED, _LEASE_OVER = "its lease ended at ", ": its lease was over"
+_LEASE_ENDED, _WAIT_ENDED, _OVER = "its lease ended at ", "its wait ended at ", " was over"
 
 
 def after(
@@ -91,24 +91,29 @@ def _end_faults(opened: Deployment, record: Deployment) -> Iterator[str]:
     if opened.scripts_started and not record.scripts_started:
         yield f"{name} is closed as if none of its scripts had started, but one had"
     if opened.status is DeploymentStatus.PENDING:
-        if record.status is DeploymentStatus.SUCCESS:
-            yield f"{name} only waited, and is recorded as a success"
+        if record.status is not DeploymentStatus.CANCELLED:
+            said = "a success" if record.status is DeploymentStatus.SUCCESS else "one that failed"
+            yield f"{name} only waited, and is recorded as {said}"
         if record.scripts_started:
             yield f"{name} only waited, and is closed as if its scripts had started"
+        if record.ended_by is None and record.digest is None:
+            yield f"{name} only waited, and nothing says why it does not any more"
     elif record.status is DeploymentStatus.SUCCESS and not record.scripts_started:
         yield f"{name} ran no script, and is recorded as a success"
 
 
 def _lease_faults(opened: Deployment, record: Deployment) -> Iterator[str]:
-    """Whether a claim was taken over before its lease had ended."""
+    """Whether a claim was taken over before its lease had ended, or a place in the queue before its wait."""
     said = record.ended_by or ""
-    if not (said.startswith(_LEASE_ENDED) or said.endswith(_LEASE_OVER)):
+    is_waiting = opened.status is DeploymentStatus.PENDING
+    what, ended = ("wait", _WAIT_ENDED) if is_waiting else ("lease", _LEASE_ENDED)
+    if not (said.startswith((_LEASE_ENDED, _WAIT_ENDED)) or said.endswith(f": its {what}{_OVER}")):
         return
     end, at = opened.lease_end, record.completed_at
     if end is None or at is None or at < end + ledgers.TAKEOVER_GRACE:
-        yield f"{record.deployment_id} is closed because its lease was over, but it was not"
-    elif said.startswith(_LEASE_ENDED) and said != f"{_LEASE_ENDED}{end:%Y-%m-%d %H:%M:%S} UTC":
-        yield f"{record.deployment_id} is closed with another end of its lease than it had"
+        yield f"{record.deployment_id} is closed because its {what} was over, but it was not"
+    elif said.startswith((_LEASE_ENDED, _WAIT_ENDED)) and said != f"{ended}{end:%Y-%m-%d %H:%M:%S} UTC":
+        yield f"{record.deployment_id} is closed with another end of its {what} than it had"
 
 
 def _time_faults(opened: Deployment, record: Deployment, now: datetime) -> Iterator[str]:

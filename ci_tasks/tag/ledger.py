@@ -72,7 +72,7 @@ def overlaps(one: str | None, other: str | None) -> bool:
 
 
 def is_expired(record: Deployment, now: datetime) -> bool:
-    """True where the claim's lease ended so long ago that somebody else may take over."""
+    """True where the claim's lease, or the wait, ended so long ago that nobody has to mind it any more."""
     return record.lease_end is not None and now >= record.lease_end + TAKEOVER_GRACE
 
 
@@ -87,7 +87,7 @@ def holders(ledger: Ledger, regions: tuple[str | None, ...]) -> tuple[Deployment
 
 
 def claim(ledger: Ledger, records: tuple[Deployment, ...], *, regions: tuple[str, ...]) -> Ledger:
-    """Add running records; `regions` are all that the environment has today.
+    """Add running records; `regions` are all that the environment has today. Those that waited stay in place.
 
     Raises ConflictError where a running record stands in the way: close the expired ones first.
     """
@@ -95,7 +95,9 @@ def claim(ledger: Ledger, records: tuple[Deployment, ...], *, regions: tuple[str
     if held:
         raise ConflictError(f"{held[0].deployment_id} holds the claim.")
     header = msgspec.structs.replace(ledger.header, regions=regions)
-    return msgspec.structs.replace(ledger, header=header, open=(*ledger.open, *records))
+    new = {record.deployment_id: record for record in records}
+    there = [new.pop(record.deployment_id, record) for record in ledger.open]
+    return msgspec.structs.replace(ledger, header=header, open=(*there, *new.values()))
 
 
 def with_regions(ledger: Ledger, regions: tuple[str, ...]) -> Ledger:
@@ -164,19 +166,21 @@ def assign(
 
 
 def close_expired(ledger: Ledger, regions: tuple[str | None, ...], *, at: datetime) -> Ledger:
-    """Close the claims on these regions whose lease is long over.
+    """Close the claims on these regions whose lease is long over, and the waits there that are.
 
     The owner may have died between a script's start and the record of it: their scripts count as started.
     """
-    for record in holders(ledger, regions):
-        if is_expired(record, at):
+    for record in ledger.open:
+        if is_expired(record, at) and any(overlaps(record.region, region) for region in regions):
+            is_running = record.status is DeploymentStatus.RUNNING
+            what = "its lease ended at" if is_running else "its wait ended at"
             ledger = close(
                 ledger,
                 record.deployment_id,
                 DeploymentStatus.CANCELLED,
                 at=at,
-                ended_by=f"its lease ended at {record.lease_end:%Y-%m-%d %H:%M:%S} UTC",
-                scripts_started=True,
+                ended_by=f"{what} {record.lease_end:%Y-%m-%d %H:%M:%S} UTC",
+                scripts_started=is_running,
             )
     return ledger
 

@@ -6,12 +6,13 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from ci_tasks.core.setting_values import LONGEST_LEASE
+from ci_tasks.tag import queue
 from ci_tasks.tag.closing import OF_CLOSED
 from ci_tasks.tag.fresh import AT_ONCE, CLOCKS, camel, new_faults, place_faults
 from ci_tasks.tag.names import DeploymentStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator
+    from collections.abc import Container, Iterator, Mapping
     from datetime import datetime
 
     from ci_tasks.tag.ledger import Ledger
@@ -21,7 +22,7 @@ _MAY_CHANGE = frozenset(
     {"lease_end", "stop_requested", "scripts_started", "queue_position", "estimated_wait_time"}
 )
 """What a record may change while it runs."""
-_AT_ITS_TURN = frozenset({"status", "host", "commits", "inputs", "uncommitted"})
+_AT_ITS_TURN = frozenset({"status", "started_at", "host", "commits", "inputs", "uncommitted"})
 """What a waiting record may change besides: from where and with what it is run is found out at its turn."""
 
 
@@ -45,6 +46,26 @@ def faults(begun: Ledger, new: Ledger, *, ended: Container[str], now: datetime) 
     for record in left.values():
         if record.status is DeploymentStatus.RUNNING:
             yield f"{record.deployment_id} was running and is gone: nothing says how it ended"
+    yield from _queue_faults(begun, new, left, ended)
+
+
+def _queue_faults(
+    begun: Ledger, new: Ledger, left: Mapping[str, Deployment], ended: Container[str]
+) -> Iterator[str]:
+    """Who waits stays in order, newcomers last; whoever leaves the queue does nothing else."""
+    before = [record.deployment_id for record in queue.waiting(begun)]
+    after = [record.deployment_id for record in queue.waiting(new)]
+    staying = [name for name in before if name in after]
+    if after[: len(staying)] != staying:
+        yield f"the order in which {', '.join(staying[:3])} wait is another than before"
+    gone = [record for record in left.values() if record.status is DeploymentStatus.PENDING]
+    if not gone:
+        return
+    claims = {record.claim_id for record in gone}
+    others = [record for record in begun.open if record.deployment_id not in left]
+    is_alone = len(claims) == 1 and not any(record.claim_id in claims for record in queue.waiting(new))
+    if not is_alone or list(new.open) != others or any(one.deployment_id in ended for one in begun.open):
+        yield f"{gone[0].deployment_id} waited and is gone, beside other changes: nothing says why"
 
 
 def _changed_faults(
@@ -60,8 +81,17 @@ def _changed_faults(
     ]
     if wrong:
         yield f"{name} is open, and has another {', another '.join(camel(field) for field in wrong)}"
+    is_its_turn = is_waiting and after.status is DeploymentStatus.RUNNING
     if is_waiting:
         yield from place_faults(after, regions)
+    if is_waiting and not is_its_turn and after.lease_end != before.lease_end:
+        yield f"{name} only waits, and until another time than before"
+    if (
+        is_waiting
+        and after.started_at != before.started_at
+        and not (is_its_turn and _is_later(before, after, now))
+    ):
+        yield f"{name} has another startedAt, and its turn can't have come then"
     if before.scripts_started and not after.scripts_started:
         yield f"{name} takes back that its scripts have started"
     if is_waiting and after.scripts_started:
@@ -70,7 +100,8 @@ def _changed_faults(
         yield f"{name} takes back that it was asked to stop"
     if after.lease_end != before.lease_end or after.status is not before.status:
         yield from _lease_faults(after, now)
-    if before.lease_end is not None and (after.lease_end is None or after.lease_end < before.lease_end):
+    is_shorter = before.lease_end and (after.lease_end is None or after.lease_end < before.lease_end)
+    if is_shorter and not is_its_turn:  # what it had was the end of its wait
         yield f"{name} has a lease that ends earlier than before"
     yield from _closed_too_early(after)
 
@@ -85,13 +116,20 @@ def _new_faults(record: Deployment, now: datetime) -> Iterator[str]:
     yield from _closed_too_early(record)
 
 
+def _is_later(before: Deployment, after: Deployment, now: datetime) -> bool:
+    """Whether a turn can have come when the record says."""
+    return before.started_at < after.started_at and abs(after.started_at - now) <= CLOCKS
+
+
 def _lease_faults(record: Deployment, now: datetime) -> Iterator[str]:
-    if record.status is not DeploymentStatus.RUNNING:
-        return
+    if record.status is DeploymentStatus.RUNNING:
+        words, longest = ("is running", "lease"), timedelta(seconds=LONGEST_LEASE)
+    else:
+        words, longest = ("waits", "wait"), queue.LONGEST_WAIT
     if record.lease_end is None:
-        yield f"{record.deployment_id} is running without a lease: it would never end"
-    elif record.lease_end > now + timedelta(seconds=LONGEST_LEASE) + CLOCKS:
-        yield f"{record.deployment_id} has a lease that is longer than any"
+        yield f"{record.deployment_id} {words[0]} without a lease: it would never end"
+    elif record.lease_end > now + longest + CLOCKS:
+        yield f"{record.deployment_id} has a {words[1]} that is longer than any"
 
 
 def _closed_too_early(record: Deployment) -> Iterator[str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from ci_tasks.tag import past
 from ci_tasks.tag.ledger import digest, line
 from ci_tasks.tag.model import Cut
 from ci_tasks.tag.names import DeploymentKind, DeploymentStatus
@@ -29,8 +30,8 @@ _CUT_BYTES = 200
 def retain(ledger: Ledger, *, now: datetime) -> Ledger:
     """Drop what is old: open records, debts and what a rollback needs stay, then 30 days, then the newest 50.
 
-    A rollback needs each region's two newest successes of different versions. A review stays as long as a
-    record that it answers stays.
+    A rollback needs each region's two newest successes of different versions, and those of the version that
+    it goes back to where others were rolled back from. A review stays as long as a record that it answers.
     """
     needed = _needed_for_rollback(ledger) | {record.deployment_id for record in debts(ledger)}
     stays = {
@@ -88,7 +89,11 @@ def _without(ledger: Ledger, gone: set[str]) -> Ledger:
 
 
 def _needed_for_rollback(ledger: Ledger) -> set[str]:
-    needed: set[str] = set()
+    of_regions: dict[str | None, list[Deployment]] = {}
+    for record in ledger.closed:
+        if record.kind is not DeploymentKind.REVIEW:
+            of_regions.setdefault(record.region, []).append(record)
+    needed = {name for records in of_regions.values() for name in past.needed(records)}
     versions: dict[str | None, set[str]] = {}
     for record in ledger.closed:
         if record.status is not DeploymentStatus.SUCCESS or record.kind is DeploymentKind.REVIEW:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ci_tasks.core import console
 from ci_tasks.core.errors import ConflictError, UnavailableError
+from ci_tasks.core.failpoint import failpoint
 from ci_tasks.core.git.push import NotApplied, PushOutcome, PushResult
 from ci_tasks.tag.clock import utc_now
 from ci_tasks.tag.push_error import push_error, telling_of_the_push
@@ -82,6 +83,7 @@ class LedgerWriter:
             now = utc_now()
             state = self._following(state, now)
             new = self._build(state, now, patience)
+            failpoint("after_object")
             with telling_of_the_push(later):
                 outcome = self._push(new, pinned=pinned, stop=stop, patience=patience)
             if outcome.result is PushResult.APPLIED:
@@ -102,8 +104,8 @@ class LedgerWriter:
                     raise
                 break
             in_doubt = in_doubt and self.fact.object_id == old  # an old push of ours can't arrive any more
-        if in_doubt and outcome.reason in {NotApplied.RACE, *_PASSING}:
-            outcome = replace(outcome, result=PushResult.UNKNOWN)  # it may be lost to our own late push
+        if in_doubt:  # whatever was said of the last push, an earlier one may still arrive
+            outcome = replace(outcome, result=PushResult.UNKNOWN)
         is_known = outcome.result is not PushResult.UNKNOWN
         raise push_error(
             outcome,

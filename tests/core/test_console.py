@@ -364,6 +364,19 @@ def test_ask(answer: bytes, *, meant: bool) -> None:
     assert f"answer {meant}\n" in shown
 
 
+def test_a_line_that_is_refreshed() -> None:
+    shown = on_narrow_terminal(
+        "console.refresh('one'); console.refresh('two ' * 20); console.progress('done')"
+    )
+    assert shown == ["", "\x1b[Kone", f"\x1b[K{('two ' * 20)[:38]}…", "\x1b[Kdone"]
+
+
+def test_a_line_that_would_be_refreshed_is_for_terminals_only(capsys: pytest.CaptureFixture[str]) -> None:
+    console.refresh("one")
+    console.refresh("")
+    assert capsys.readouterr().err == ""
+
+
 def test_ask_without_a_terminal_is_no(capsys: pytest.CaptureFixture[str]) -> None:
     assert console.ask("Sure?") is False
     assert console.is_terminal() is False

@@ -9,11 +9,21 @@ import pytest
 
 from ci_tasks.core.errors import ExitCode, UnavailableError
 from ci_tasks.core.git.process import GitAnswer
-from ci_tasks.core.git.push import NotApplied, PushResult, RefUpdate, outcome_of, parse_porcelain
+from ci_tasks.core.git.push import (
+    NotApplied,
+    NotBegunError,
+    PushOutcome,
+    PushResult,
+    RefUpdate,
+    outcome_of,
+    parse_porcelain,
+    until_known,
+)
 from tests.core.places import TAG, counting_git, hook, origin_of, picture, serving, tag_content
 from tests.repositories import Monorepo, git
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from ci_tasks.core.git.origin import Origin
@@ -476,6 +486,72 @@ class TestBeforeThePushBegan:
         with serving(tmp_path) as server:
             server.get_status = status
             assert says in self.fails(monorepo, f"http://{server.site}/remote.git").what
+
+
+def not_begun(times: int, then: PushOutcome) -> Callable[[], PushOutcome]:
+    """An attempt that can't begin so many times, and ends like this afterwards."""
+    left = iter(range(times))
+
+    def attempt() -> PushOutcome:
+        if next(left, None) is None:
+            return then
+        raise NotBegunError("The network failed.", unchanged="Nothing was changed.")
+
+    return attempt
+
+
+APPLIED = PushOutcome(result=PushResult.APPLIED)
+
+
+class TestThatCouldNotBegin:
+    """Nothing was sent, so another attempt does no harm."""
+
+    @pytest.mark.parametrize("times", [0, 1, 2])
+    def test_f87_is_tried_again(self, times: int) -> None:
+        outcome = until_known(not_begun(times, APPLIED), tries=5, stop=lambda: False, landed=lambda: False)
+        assert outcome == APPLIED, "no attempt was without an answer, so it is not called retried"
+
+    @pytest.mark.parametrize(("tries", "attempts"), [(5, 3), (2, 2), (1, 1)])
+    def test_f87_but_not_for_ever(self, tries: int, attempts: int) -> None:
+        attempt, seen = not_begun(99, APPLIED), []
+
+        def counted() -> PushOutcome:
+            seen.append(1)
+            return attempt()
+
+        with pytest.raises(UnavailableError) as caught:
+            until_known(counted, tries=tries, stop=lambda: False, landed=lambda: False)
+        assert caught.value.unchanged == "Nothing was changed."
+        assert len(seen) == attempts
+
+    def test_f87_nor_after_the_caller_gave_up(self) -> None:
+        with pytest.raises(UnavailableError):
+            until_known(not_begun(1, APPLIED), tries=5, stop=lambda: True, landed=lambda: False)
+
+    def test_f75_after_a_push_without_an_answer_it_proves_nothing(self) -> None:
+        answers = iter([PushOutcome(result=PushResult.UNKNOWN, message="hung up")])
+        gone = not_begun(99, APPLIED)
+        outcome = until_known(
+            lambda: next(answers, None) or gone(), tries=3, stop=lambda: False, landed=lambda: False
+        )
+        assert (outcome.result, outcome.retried) == (PushResult.UNKNOWN, True)
+        assert "The network failed." in outcome.message
+
+    @pytest.mark.parametrize(
+        ("said", "kind"),
+        [
+            pytest.param("fatal: unable to access 'http://x/': Could not resolve host: x", NotBegunError),
+            pytest.param("fatal: unable to access 'http://x/': SSL certificate problem", NotBegunError),
+            pytest.param("fatal: unable to access 'http://x/': CONNECT tunnel failed, 407", NotBegunError),
+            pytest.param("fatal: Authentication failed for 'http://x/'", UnavailableError),
+            pytest.param("fatal: repository 'http://x/' not found", UnavailableError),
+        ],
+        ids=["F87-name", "F87-tls", "F87-proxy", "F83-login", "address"],
+    )
+    def test_only_what_may_pass_is_tried_again(self, said: str, kind: type[UnavailableError]) -> None:
+        with pytest.raises(UnavailableError) as caught:
+            outcome_of(answer(128, "", said), [make(TAG, A)], address="x")
+        assert type(caught.value) is kind
 
 
 class TestOverHttp:

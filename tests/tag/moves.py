@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 from hypothesis import strategies as st
 
-from ci_tasks.tag import annotation, limits, review, transition
+from ci_tasks.tag import annotation, limits, queue, review, transition
 from ci_tasks.tag import ledger as ledgers
 from ci_tasks.tag.grammar import EnvironmentTag
 from ci_tasks.tag.model import Override
@@ -103,9 +103,10 @@ class Tag:
 
     def join(self, version: str = "v1.0.0", region: str | None = "us-east") -> Move:
         """Wait in the queue."""
-        waiting = self.made(region, version, status=DeploymentStatus.PENDING, lease_end=None)
-        state = ledgers.with_regions(self.state(version), self.regions)
-        return self.write(msgspec.structs.replace(state, open=(*state.open, waiting)))
+        waiting = self.made(region, version, status=DeploymentStatus.PENDING)
+        waiting = msgspec.structs.replace(waiting, lease_end=self.now + 6 * HOUR, queue_position=1)
+        state = ledgers.close_expired(self.state(version), (region,), at=self.now)
+        return self.write(queue.join(state, (waiting,)))
 
     def change(self, deployment_id: str, **fields: object) -> Move:
         """Change an open record."""
@@ -249,7 +250,8 @@ def _its_turn(tag: Tag, ledger: Ledger, first: Deployment) -> None:
             ledgers.with_regions(ledger, tag.regions),
             first.deployment_id,
             status=DeploymentStatus.RUNNING,
-            lease_end=tag.now + HOUR,
+            started_at=tag.now,
+            lease_end=tag.now + HOUR / 2,
             inputs="0" * 64,
             queue_position=None,
         )
@@ -267,8 +269,9 @@ _RUNNING: dict[str, Callable[[Tag, Step, Deployment], object]] = {
     "started": lambda tag, _, one: tag.change(one.deployment_id, scripts_started=True),
 }
 _WAITING: dict[str, Callable[[Tag, Ledger, Deployment], object]] = {
-    "leave": lambda tag, ledger, first: tag.write(
-        msgspec.structs.replace(ledger, open=tuple(one for one in ledger.open if one != first))
+    "leave": lambda tag, ledger, first: tag.write(queue.leave(ledger, first.nonce)),
+    "cancel": lambda tag, ledger, first: tag.write(
+        tag.closed(ledger, first, DeploymentStatus.CANCELLED, started=False)
     ),
     "turn": _its_turn,
 }

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ci_tasks.core.errors import ExitCode, RefusedError
@@ -16,6 +16,7 @@ from ci_tasks.tag import ledger as ledgers
 from ci_tasks.tag.annotation import UnreadableLedgerError
 from ci_tasks.tag.model import Live
 from ci_tasks.tag.names import DeploymentStatus
+from tests.examples import examples
 from tests.tag.records import HOUR, NOON, deployed, empty, filled, record
 
 NAME = "api/staging"
@@ -140,7 +141,7 @@ NASTY = '\n---\n{}\n-----BEGIN PGP SIGNATURE-----\n\x1b[2J\u2028\u202e\x00\t"\\'
 texts = st.one_of(st.just(NASTY), st.text(st.characters(exclude_categories=["Cs"]), max_size=40))
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(name=texts, reason=texts, stop=texts, ended_by=texts)
 def test_no_words_of_a_user_break_the_form(name: str, reason: str, stop: str, ended_by: str) -> None:
     ledger = deployed(filled(2), record(6, triggered_by=name, reason=reason, host=reason))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ci_tasks.core.entity import to_json
@@ -28,6 +28,7 @@ from ci_tasks.tag.listing import Listing
 from ci_tasks.tag.model import Cut
 from ci_tasks.tag.names import DeploymentStatus
 from ci_tasks.tag.store import EnvironmentFact
+from tests.examples import examples
 from tests.tag.moves import REGIONS, TAG, Step, Tag, steps, take
 from tests.tag.names import GRAMMAR
 from tests.tag.records import HOUR, NOON, commit_of, filled
@@ -201,7 +202,7 @@ def _audited(fact: EnvironmentFact, listing: Listing | None = None, **given: Any
     )
 
 
-@settings(max_examples=80, deadline=None)
+@examples(80)
 @given(st.lists(steps, max_size=25), st.sampled_from([(), REGIONS[:1], REGIONS]))
 def test_nothing_that_we_write_is_a_lie(todo: list[Step], regions: tuple[str, ...]) -> None:
     tag = Tag(regions=regions)
@@ -212,7 +213,7 @@ def test_nothing_that_we_write_is_a_lie(todo: list[Step], regions: tuple[str, ..
             assert chain.faults(tag.ledger) == []
 
 
-@settings(max_examples=12, deadline=None)
+@examples(12)
 @given(st.lists(steps, min_size=70, max_size=90))
 def test_so_it_is_when_old_records_go(todo: list[Step]) -> None:
     tag = Tag()
@@ -524,6 +525,13 @@ def test_f63_times_that_can_not_be_true_and_claims_left_behind_are_warnings() ->
     assert _audited(_tag_of(tag), now=end) == []
     (found,) = _audited(_tag_of(tag), now=end + DAY)
     assert (found.kind, found.severity) == (FindingKind.LEFT_BEHIND, Severity.WARNING)
+    tag.close()
+    tag.join("v1.0.2", None)
+    end = tag.ledger.open[0].lease_end
+    assert end is not None
+    assert _audited(_tag_of(tag), now=end) == []
+    (found,) = _audited(_tag_of(tag), now=end + DAY)
+    assert "was left behind: its wait ended at" in found.message
     assert found.next_step.startswith("inv deploy.settle --env staging --subproject api --deployment 2026")
     (late,) = _audited(_tag_of(tag), now=NOON - DAY)
     assert (late.kind, late.severity) == (FindingKind.DATE, Severity.WARNING)
@@ -566,7 +574,7 @@ def test_an_immutable_tag_that_changed_or_vanished_is_found() -> None:
     assert list(root) == []
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(st.lists(steps, min_size=1, max_size=20), st.integers(0, 60))
 def test_a_ledger_that_went_on_by_our_rules_contains_what_was_exported(todo: list[Step], more: int) -> None:
     tag = Tag()

@@ -28,6 +28,7 @@ from ci_tasks.tag.grammar import (
 from ci_tasks.tag.listing import Listing
 from ci_tasks.tag.names import TagType
 from tests.conftest import ROOT
+from tests.examples import examples
 from tests.repositories import git
 from tests.tag.names import (
     ENVIRONMENTS,
@@ -51,7 +52,7 @@ MODEL = {
 }
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(tags)
 def test_what_is_written_is_read_again(tag: Tag) -> None:
     name = str(tag)
@@ -65,7 +66,7 @@ def _is_legal(ref: str) -> bool:
     return subprocess.run(["git", "check-ref-format", ref], check=False).returncode == 0
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(st.data())
 def test_what_is_written_is_read_again_with_other_environments(data: st.DataObject) -> None:
     grammar = Grammar(data.draw(custom_environments()))
@@ -102,7 +103,7 @@ _WORDS = (
 )
 
 
-@settings(max_examples=1000, deadline=None)
+@examples(1000)
 @given(st.lists(st.sampled_from(_WORDS), min_size=1, max_size=5).map("".join))
 @example("v1.0.0-stable")
 @example("v1.0.0-rc-stable")
@@ -124,7 +125,7 @@ def _paths(name: str) -> list[str]:
     return [path] if path else []
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(st.data())
 def test_no_name_of_ours_is_a_folder_of_another(data: st.DataObject) -> None:
     grammar = Grammar(data.draw(st.one_of(st.just(ENVIRONMENTS), custom_environments())))
@@ -158,7 +159,7 @@ def test_git_keeps_every_name_of_ours_beside_all_others(some: list[Tag]) -> None
     assert [listing.clash(tag) for tag in some] == [None] * len(some)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.one_of(st.text(max_size=30), st.from_regex(r"v1\.0\.0-[a-z.]{1,8}", fullmatch=True)))
 @example("v1.0.0-rc.lock")
 @example("v1.0.0-x.lock")
@@ -173,7 +174,7 @@ def test_f11_what_git_would_not_keep_is_not_ours(name: str) -> None:
         assert _is_legal(ref_of(name))
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(subprojects, st.sampled_from(["", "v1.2.3", "1.2.3"]), st.text("v0123456789.-abelnpst", max_size=14))
 def test_a_name_has_one_meaning(subproject: str, start: str, rest: str) -> None:
     leaf = start + rest
@@ -555,7 +556,7 @@ def test_order_of_semver() -> None:
         assert not newer < older
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(versions, versions)
 def test_a_pre_release_comes_before_its_release(one: Version, other: Version) -> None:
     release = Version(major=one.major, minor=one.minor, patch=one.patch)

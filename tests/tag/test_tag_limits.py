@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ci_tasks.core.entity import canonical_json
@@ -14,13 +14,14 @@ from ci_tasks.tag import ledger as ledgers
 from ci_tasks.tag import limits
 from ci_tasks.tag.model import Override, Run
 from ci_tasks.tag.names import DeploymentStatus
+from tests.examples import examples
 from tests.tag.records import NOON, empty, record
 
 LONG = "\x01" * 4096
 texts = st.one_of(st.just(LONG), st.just("x" * 600), st.text(st.characters(exclude_categories=["Cs"])))
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(texts, texts, texts, st.lists(texts, max_size=20))
 def test_a_record_of_ours_stays_small_until_it_is_closed(
     who: str, why: str, ended_by: str, paths: list[str]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ci_tasks.core.errors import ConflictError
@@ -18,6 +18,7 @@ from ci_tasks.tag import review as reviews
 from ci_tasks.tag.annotation import UnreadableLedgerError
 from ci_tasks.tag.model import Deployment, Live, Override
 from ci_tasks.tag.names import DeploymentKind, DeploymentStatus
+from tests.examples import examples
 from tests.tag.records import HOUR, NOON, commit_of, deployed, empty, record
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ class Teller:
         self.ledger = ledgers.settle_target(self.ledger)
 
 
-@settings(max_examples=120, deadline=None)
+@examples(120)
 @given(st.lists(steps, max_size=40))
 def test_after_any_sequence_chain_live_map_and_debts_are_right(played: list[Step]) -> None:
     teller = Teller()
@@ -155,7 +156,7 @@ def test_after_any_sequence_chain_live_map_and_debts_are_right(played: list[Step
     ]
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(st.lists(steps, max_size=40), st.integers(0, 20_000))
 def test_what_is_dropped_for_its_size_never_opens_a_debt_again(played: list[Step], excess: int) -> None:
     teller = Teller()

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ci_tasks.core.errors import RefusedError
-from ci_tasks.tag import annotation, retention, review
+from ci_tasks.tag import annotation, queue, retention, review
 from ci_tasks.tag import ledger as ledgers
 from ci_tasks.tag.model import Cut, Override
 from ci_tasks.tag.names import DeploymentKind, DeploymentStatus
+from tests.examples import examples
 from tests.tag.moves import REGIONS, STORE, Move, Step, Tag, moved_by_hand, steps, take
 from tests.tag.records import HOUR, NOON, commit_of, deployed, empty, record
 
@@ -33,7 +34,7 @@ LONG_PATHS = tuple(f"scripts/{number:02d}-" + "x" * 90 for number in range(20))
 OLD = "20260101T000000Z-0000ff"
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(
     st.lists(steps, max_size=25),
     st.sampled_from([(), REGIONS[:1], REGIONS[:2], REGIONS]),
@@ -47,7 +48,7 @@ def test_whatever_we_do_is_legal(todo: list[Step], regions: tuple[str, ...], ske
         assert move.faults(now=move.now + skew) == []
 
 
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(st.lists(steps, min_size=60, max_size=90))
 def test_so_it_is_when_old_records_go(todo: list[Step]) -> None:
     tag = Tag()
@@ -231,6 +232,12 @@ def _next(number: int, **fields: Any) -> Deployment:
     return msgspec.structs.replace(made, seq=9, **fields)
 
 
+def _waits(number: int, region: str = "us-east", **fields: Any) -> Deployment:
+    """Somebody else who waits."""
+    made = record(number, region, at=LAST.now, status=DeploymentStatus.PENDING, queue_position=1)
+    return msgspec.structs.replace(made, **fields)
+
+
 LEDGERS: dict[str, Callable[[Ledger], Ledger]] = {
     "another schema": _header(schema=2),
     "another repository": _header(repository="somewhere else"),
@@ -306,7 +313,16 @@ LEDGERS: dict[str, Callable[[Ledger], Ledger]] = {
     "running: closed in its place": _open("eu-west", status=SUCCESS),
     "waiting: nonce": _open("ap-south", nonce="0" * 32),
     "waiting: an override": _open("ap-south", override=Override(reason="late", signer=None)),
-    "waiting: runs without a lease": _open("ap-south", status=DeploymentStatus.RUNNING),
+    "waiting: runs without a lease": _open("ap-south", status=DeploymentStatus.RUNNING, lease_end=None),
+    "waiting: began at another time": _open("ap-south", started_at=LAST.now),
+    "waiting: waits longer": _open("ap-south", lease_end=LAST.now + 5 * HOUR),
+    "waiting: waits for ever": _open("ap-south", lease_end=None),
+    "a waiting record is gone, and another has ended": _without_open("ap-south"),
+    "who came last waits in front": lambda new: msgspec.structs.replace(
+        new, open=(_waits(59, "eu-west"), *new.open)
+    ),
+    "a new wait without an end": lambda new: queue.join(new, (_waits(60, lease_end=None),)),
+    "a new wait of weeks": lambda new: queue.join(new, (_waits(61, lease_end=NOON + 20 * DAY),)),
     "a claim on a place that is not there": _with(record(58, "mars", at=LAST.now)),
     "a second claim on the same place": _with(record(53, "eu-west")),
     "a claim on every place": _with(record(54)),
@@ -343,7 +359,7 @@ def test_a_lie_about_the_tag_is_found(given: dict[str, Any]) -> None:
 
 
 @given(st.data())
-@settings(max_examples=150, deadline=None)
+@examples(150)
 def test_any_other_byte_in_what_is_closed_is_found(data: st.DataObject) -> None:
     text, _ = annotation.write(LAST.new)
     begin = text.index(ledgers.line(LAST.new.closed[0]).decode())
@@ -402,6 +418,105 @@ def test_f62_a_ledger_begins_with_claims_or_assignments() -> None:
     assert fresh.faults() != []
 
 
+def _queue() -> tuple[Tag, Ledger]:
+    """A tag where one is at work and three wait."""
+    tag = Tag(regions=REGIONS[:2])
+    tag.claim("v1.0.0", "us-east", lease_end=NOON + 12 * HOUR)
+    for region in ("us-east", "eu-west", "us-east"):
+        tag.join("v1.1.0", region)
+    return tag, tag.state()
+
+
+def test_what_is_done_in_a_queue_is_legal() -> None:
+    tag, state = _queue()
+    first, second, third = queue.waiting(state)
+    for move in (
+        tag.write(queue.leave(state, second.nonce)),
+        tag.write(queue.join(tag.state(), (second,))),
+        tag.close(),
+        tag.change(
+            first.deployment_id,
+            status=DeploymentStatus.RUNNING,
+            started_at=tag.now,
+            lease_end=tag.now + HOUR / 6,
+            queue_position=None,
+        ),
+        tag.write(tag.closed(tag.state(), third, CANCELLED, started=False)),
+    ):
+        assert move.faults() == []
+    assert [one.region for one in queue.waiting(tag.state())] == ["eu-west"]
+    assert tag.close().faults() == []
+
+
+def test_a_wait_that_is_long_over_is_closed_by_anybody() -> None:
+    tag, state = _queue()
+    first = queue.waiting(state)[0]
+    assert first.lease_end is not None
+    for seconds, faults in ((119, 1), (120, 0)):
+        tag.now = first.lease_end + timedelta(seconds=seconds)
+        closed = ledgers.close(
+            state,
+            first.deployment_id,
+            CANCELLED,
+            at=tag.now,
+            ended_by=f"its wait ended at {first.lease_end:%Y-%m-%d %H:%M:%S} UTC",
+        )
+        assert len(_forged(tag, closed)) == faults
+    assert ledgers.close_expired(state, ("us-east",), at=tag.now).closed[0] == closed.closed[0]
+
+
+QUEUES: dict[str, tuple[Callable[[Ledger], Ledger], str]] = {
+    "two leave at once": (
+        lambda state: queue.leave(queue.leave(state, state.open[1].nonce), state.open[2].nonce),
+        "beside other changes",
+    ),
+    "one leaves where another joins": (
+        lambda state: queue.join(queue.leave(state, state.open[1].nonce), (_waits(70),)),
+        "beside other changes",
+    ),
+    "one leaves where another is cancelled": (
+        lambda state: ledgers.close(
+            queue.leave(state, state.open[1].nonce),
+            state.open[2].deployment_id,
+            CANCELLED,
+            at=state.open[2].started_at,
+            ended_by="because",
+        ),
+        "beside other changes",
+    ),
+    "two change places": (
+        lambda state: msgspec.structs.replace(
+            state, open=(state.open[0], state.open[2], state.open[1], state.open[3])
+        ),
+        "the order in which",
+    ),
+    "one is cancelled, and nobody says why": (
+        lambda state: ledgers.close(
+            state, state.open[1].deployment_id, CANCELLED, at=state.open[1].started_at
+        ),
+        "nothing says why it does not any more",
+    ),
+    "one failed by waiting": (
+        lambda state: ledgers.close(
+            state, state.open[1].deployment_id, FAILED, at=state.open[1].started_at, ended_by="because"
+        ),
+        "recorded as one that failed",
+    ),
+    "a turn that came before it was waited for": (
+        lambda state: ledgers.change(
+            state, state.open[2].deployment_id, status=DeploymentStatus.RUNNING, started_at=NOON
+        ),
+        "its turn can't have come then",
+    ),
+}
+
+
+@pytest.mark.parametrize(("forge", "reason"), QUEUES.values(), ids=QUEUES)
+def test_what_is_not_done_in_a_queue_is_found(forge: Callable[[Ledger], Ledger], reason: str) -> None:
+    tag, state = _queue()
+    assert reason in "\n".join(_forged(tag, forge(state)))
+
+
 def test_a_claim_and_the_one_that_it_takes_over_go_in_one_move() -> None:
     tag = Tag(regions=())
     tag.claim("v1.0.0", None)
@@ -446,7 +561,7 @@ def _assignment(tag: Tag, **fields: Any) -> Deployment:
 
 
 def _waiting(tag: Tag, **fields: Any) -> Deployment:
-    made = tag.made("eu-west", "v1.3.0", status=DeploymentStatus.PENDING, lease_end=None)
+    made = tag.made("eu-west", "v1.3.0", status=DeploymentStatus.PENDING, queue_position=2)
     return msgspec.structs.replace(made, **fields)
 
 

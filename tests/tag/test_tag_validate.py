@@ -8,13 +8,14 @@ import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from ci_tasks.core.entity import json_schema, to_builtins
 from ci_tasks.tag.validate import CheckedNames, validate, validation_text
 from tests.conftest import ROOT, program
+from tests.examples import examples
 from tests.repositories import git, write
 from tests.tag.names import FOREIGN, GRAMMAR, IMPOSSIBLE, LEGAL, listed, tags
 from tests.tag.remotes import git_wrapper
@@ -179,7 +180,7 @@ def test_names_of_other_schemes(inv: Inv, folder: Path) -> None:
     assert inv("tag.validate", "--", *names, cwd=folder).returncode == 2
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(tags)
 def test_every_tag_is_taken_apart_as_it_was_put_together(tag: Tag) -> None:
     answer = validate([str(tag)], GRAMMAR)
@@ -190,7 +191,7 @@ def test_every_tag_is_taken_apart_as_it_was_put_together(tag: Tag) -> None:
     assert str(tag) == (f"{found.subproject}/{leaf}" if found.subproject else leaf)
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(st.lists(st.text(max_size=150), min_size=1, max_size=4))
 def test_whatever_is_typed_gets_one_line_each(names: list[str]) -> None:
     answer = validate(names, GRAMMAR)

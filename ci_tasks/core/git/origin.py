@@ -68,6 +68,11 @@ class Origin(ABC):
     def refs(self, *patterns: str) -> tuple[RemoteRef, ...]:
         """The refs with these full names ("refs/tags/v1"), or below these prefixes ("refs/tags/")."""
 
+    def tip(self, name: str) -> str | None:
+        """The object that one ref holds, None where there is no such ref: cheap enough to ask often."""
+        found = self.refs(name)
+        return found[0].object_id if found else None
+
     @abstractmethod
     def objects(self, refs: Sequence[RemoteRef]) -> dict[str, RawObject]:
         """The objects that the refs point to, by id. Raises MovedError if one has moved since its listing."""

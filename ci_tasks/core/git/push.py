@@ -5,12 +5,13 @@ from __future__ import annotations
 import random
 import re
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING
 
 from ci_tasks.core.errors import UnavailableError
-from ci_tasks.core.git.failures import before_announcement, spoken, unreachable
+from ci_tasks.core.failpoint import failpoint
+from ci_tasks.core.git.failures import before_announcement, kind_of, spoken, unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -50,8 +51,14 @@ _AMBIGUOUS = re.compile(r"dst refspec (\S+) matches more than one")
 _LOCKED = re.compile(r"Unable to create '(?P<path>[^']+\.lock)': File exists")
 _RACE = re.compile(r"stale info|is at [0-9a-f]{40,64} but expected [0-9a-f]{40,64}|reference already exists")
 _DOUBTFUL_TRIES = 3
+_BEGINNINGS = 3
+_BEGINS_WITHIN = 20.0  # seconds; git may have waited for minutes before it gave up
 _LONGEST_PAUSE = 8.0
 _NAP = 0.1
+
+
+class NotBegunError(UnavailableError):
+    """A push ended before anything was sent, by what may be over in a moment."""
 
 
 class PushResult(Enum):
@@ -130,7 +137,10 @@ def parse_porcelain(stdout: str) -> tuple[RefStatus, ...]:
 
 
 def outcome_of(answer: GitAnswer, updates: Sequence[RefUpdate], *, address: str) -> PushOutcome:
-    """What a finished `git push` means. Raises UnavailableError if it ended before anything was sent."""
+    """What a finished `git push` means. Raises UnavailableError if it ended before anything was sent.
+
+    It is a NotBegunError where the same push may succeed a moment later.
+    """
     lines = parse_porcelain(answer.stdout.decode("utf-8", "replace"))
     status = {line.ref: line for line in lines}
     flags = {status[update.ref].flag if update.ref in status else None for update in updates}
@@ -146,7 +156,12 @@ def outcome_of(answer: GitAnswer, updates: Sequence[RefUpdate], *, address: str)
             "", answer.stderr, message=f"{_message(answer, lines)}\n{_in_the_way(ambiguous[1])}"
         )
     if not answer.timed_out and answer.status > 0 and not lines and before_announcement(answer.stderr):
-        raise unreachable(address, answer.stderr, doing="push to")
+        error = unreachable(address, answer.stderr, doing="push to")
+        if kind_of(answer.stderr).may_pass:
+            raise NotBegunError(
+                error.what, unchanged=error.unchanged, next_step=error.next_step, details=error.details
+            )
+        raise error
     said = _message(answer, lines) or f"git ended with status {answer.status}"
     return PushOutcome(
         result=PushResult.UNKNOWN, message=f"git timed out\n{said}" if answer.timed_out else said
@@ -188,18 +203,25 @@ def until_known(
     """Make the same push again until its outcome is known, at most `tries` times.
 
     `landed` reads the refs and says whether all have the values that the push would give them.
-    UnavailableError of the first attempt is passed on; of a later one it is one more missing answer.
+    A push that could not begin is tried again at most twice, and not after 20 s: then its UnavailableError is
+    passed on, unless an earlier attempt got no answer: it is one more missing answer then.
     """
     tally = _Tally()
     last = PushOutcome(result=PushResult.UNKNOWN, message="Nothing was tried.")
     for number in range(tries):
         if number and not _paused(number, stop):
             break
-        last = _answer(attempt, tally)
+        try:
+            last = _answer(attempt, tally)
+        except NotBegunError as error:
+            tally.failed_to_begin(error)
+            continue
         if tally.is_final(last):
-            last = _seen(last, landed) if tally.unknown else last
+            last = _seen(last, landed, retried=tally.unknown)
             if last.result is not PushResult.UNKNOWN:
                 return last
+    if tally.not_begun is not None:
+        raise tally.not_begun
     return replace(last, result=PushResult.UNKNOWN, reason=None, retried=True) if tally.unknown else last
 
 
@@ -209,8 +231,20 @@ class _Tally:
 
     unknown: bool = False
     doubts: int = 0
+    beginnings: int = 0
+    began: float = field(default_factory=time.monotonic)
+    not_begun: NotBegunError | None = None
+
+    def failed_to_begin(self, error: NotBegunError) -> None:
+        """Note that the last attempt did not begin; raises the error where that was the last time."""
+        self.beginnings += 1
+        self.not_begun = error
+        if self.beginnings == _BEGINNINGS or time.monotonic() - self.began > _BEGINS_WITHIN:
+            raise error
 
     def is_final(self, outcome: PushOutcome) -> bool:
+        """True where nothing would be learnt from another attempt."""
+        self.not_begun = None
         if outcome.result is PushResult.UNKNOWN:
             self.unknown = True
             return False
@@ -218,30 +252,38 @@ class _Tally:
             # The lock of a writer at work goes away, and a race without words becomes "stale info".
             self.doubts += 1
             return self.doubts == _DOUBTFUL_TRIES and not self.unknown
-        return True
+        # A refusal of this attempt says nothing of one that got no answer: that may be on its way still.
+        return outcome.reason in {None, NotApplied.RACE} or not self.unknown
 
 
 def _answer(attempt: Callable[[], PushOutcome], tally: _Tally) -> PushOutcome:
     try:
-        return attempt()
+        failpoint("before_push")
+        outcome = attempt()
+        failpoint("after_push")
     except UnavailableError as error:
         if not tally.unknown:
             raise
         return PushOutcome(result=PushResult.UNKNOWN, message="\n".join([error.what, *error.details]))
+    return outcome
 
 
-def _seen(outcome: PushOutcome, landed: Callable[[], bool]) -> PushOutcome:
-    """An outcome after an attempt without an answer: a race may have been lost to that very attempt.
+def _seen(outcome: PushOutcome, landed: Callable[[], bool], *, retried: bool) -> PushOutcome:
+    """A final outcome, looked at once more: a race may have been lost to the very same push.
 
-    It landed late, or it was a deletion, which never answers "=". Any other value is final: a push of ours
+    One without an answer landed late, or curl has sent a request twice because its connection died. Nobody
+    else makes our tag object; and a deletion never answers "=". Any other value is final: a push of ours
     that is still under way will fail, for the old value is gone.
     """
+    if outcome.reason is not NotApplied.RACE:
+        return replace(outcome, retried=retried)
     try:
-        if outcome.reason is NotApplied.RACE and landed():
-            return PushOutcome(result=PushResult.APPLIED, message=outcome.message, retried=True)
+        if landed():
+            return PushOutcome(result=PushResult.APPLIED, message=outcome.message, retried=retried)
     except UnavailableError as error:
-        return PushOutcome(result=PushResult.UNKNOWN, message=error.what, retried=True)
-    return replace(outcome, retried=True)
+        if retried:
+            return PushOutcome(result=PushResult.UNKNOWN, message=error.what, retried=True)
+    return replace(outcome, retried=retried)
 
 
 def _paused(number: int, stop: Callable[[], bool]) -> bool:

@@ -79,6 +79,22 @@ class RemoteOrigin(Origin):
         answer = self._ask(["ls-remote", *options, "--", self._url, *names], doing="read the refs of")
         return parse_listing(answer.stdout, patterns)
 
+    def tip(self, name: str) -> str | None:
+        """One fetch of just this ref: `ls-remote` would have the remote list all its tags.
+
+        The object comes along, so reading it costs nothing more.
+        """
+        command = self._store.fetch_command(self._url, depth=None if self._store.lends else 1)
+        space = self._store.new_space()
+        fetched: dict[str, str] = {}
+        try:
+            self._ask(command, stdin=f"{name}:{space}0\n".encode(), doing="read the refs of")
+        except MovedError:
+            return None
+        finally:
+            fetched = self._store.take_refs(space)
+        return fetched.get(f"{space}0")
+
     def objects(self, refs: Sequence[RemoteRef]) -> dict[str, RawObject]:
         """What is here needs no fetch: the listing says which object it is, and objects never change."""
         wanted = {ref.object_id: ref for ref in refs}

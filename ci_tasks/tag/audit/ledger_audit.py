@@ -177,9 +177,10 @@ def _debt_findings(
 
 def _time_findings(tag: EnvironmentTag, ledger: Ledger, now: datetime) -> Iterator[Finding]:
     for record in ledger.open:
-        if record.status is DeploymentStatus.RUNNING and ledgers.is_expired(record, now):
+        if ledgers.is_expired(record, now):
+            what = "lease" if record.status is DeploymentStatus.RUNNING else "wait"
             message = (
-                f"{record.deployment_id} was left behind: its lease ended at {record.lease_end:%F %T} UTC."
+                f"{record.deployment_id} was left behind: its {what} ended at {record.lease_end:%F %T} UTC."
             )
             line = typed(f"deploy.settle {options(tag)} --deployment {record.deployment_id}")
             yield finding(tag, FindingKind.LEFT_BEHIND, message, line)
