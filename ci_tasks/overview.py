@@ -11,7 +11,7 @@ EVERYDAY = (
     ("tag.create --bump minor", "create the next version"),
     ("deploy --env staging", "deploy the newest version"),
     ("deploy.status", "see what runs where"),
-    ("deploy.history --env staging", "see who deployed what, and when"),
+    ("deploy.rollback --env staging", "go back to what ran before"),
     ("env.show --env staging", "look at the configuration"),
     ("tag.verify", "look whether all tags are as they should be"),
 )
@@ -20,6 +20,7 @@ COLLECTIONS = {
     "deploy": "bringing versions into environments",
     "tag": "versions, and what stands beside them",
     "env": "what is configured where",
+    "project": "subprojects, and what has changed",
     "report": "what the last pipeline did",
     "script": "the scripts that pipelines run",
     "hook": "hooks of git that keep tags and secrets safe",

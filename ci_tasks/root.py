@@ -13,6 +13,7 @@ from ci_tasks.deploy import tasks as deploy
 from ci_tasks.environment import tasks as environment
 from ci_tasks.hook import tasks as hook
 from ci_tasks.overview import COLLECTIONS, overview
+from ci_tasks.project import tasks as project
 from ci_tasks.report import tasks as report
 from ci_tasks.schema import schema
 from ci_tasks.script import tasks as script
@@ -25,6 +26,7 @@ FACES: dict[str, ModuleType] = {
     "deploy": deploy,
     "tag": tag,
     "env": environment,
+    "project": project,
     "report": report,
     "script": script,
     "hook": hook,

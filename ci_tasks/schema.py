@@ -17,8 +17,13 @@ ENTITIES = {
 
 DOCUMENTS = {
     "demo": ("ci_tasks.demo.model", "DemoAnswer"),
+    "deploy.diff": ("ci_tasks.deploy.diff_model", "Difference"),
+    "deploy.cancel": ("ci_tasks.deploy.unlock", "RecordsAnswer"),
     "deploy.history": ("ci_tasks.deploy.unlock", "RecordsAnswer"),
+    "deploy.plan": ("ci_tasks.deploy.changed", "ChangePlan"),
+    "deploy.promote": ("ci_tasks.deploy.rollout", "RolloutAnswer"),
     "deploy.review": ("ci_tasks.deploy.review", "ReviewAnswer"),
+    "deploy.rollback": ("ci_tasks.deploy.rollout", "RolloutAnswer"),
     "deploy.run": ("ci_tasks.deploy.deployment", "DeploymentAnswer"),
     "deploy.settle": ("ci_tasks.deploy.unlock", "Settlement"),
     "deploy.status": ("ci_tasks.deploy.status", "StatusAnswer"),
@@ -28,6 +33,8 @@ DOCUMENTS = {
     "env.show": ("ci_tasks.environment.model", "ShownConfiguration"),
     "hook.install": ("ci_tasks.hook.model", "HookInstallation"),
     "hook.run": ("ci_tasks.hook.model", "HookResult"),
+    "project.changed": ("ci_tasks.project.model", "ChangedProjects"),
+    "project.list": ("ci_tasks.project.model", "ProjectList"),
     "report.show": ("ci_tasks.report.model", "PipelineReport"),
     "script.check": ("ci_tasks.script.model", "CheckReport"),
     "script.list": ("ci_tasks.script.model", "ScriptList"),

@@ -15,7 +15,8 @@ ROOT = Path(__file__).parent.parent
 if str(ROOT) not in sys.path:  # the tests also run from a checkout that nobody installed
     sys.path.insert(0, str(ROOT))
 
-from tests.repositories import Monorepo, build_monorepo  # noqa: E402 - needs the path above
+from tests import examples as examples  # noqa: E402, PLC0414 - loads how many of them there are
+from tests.repositories import Monorepo, build_monorepo, write  # noqa: E402 - needs the path above
 from tests.warm import Job, Warm  # noqa: E402 - needs the path above
 
 if TYPE_CHECKING:
@@ -33,6 +34,20 @@ IDENTITY = """\
 [tag]
   gpgSign = false
 """
+THRIFT = """\
+[init]
+  defaultRefFormat = files
+  templateDir = {template}
+[core]
+  fsync = none
+[gc]
+  auto = 0
+[maintenance]
+  auto = false
+[receive]
+  autoGC = false
+"""
+"""No repository of a test lives until it has to be swept, or is missed when the power fails."""
 NOWHERE = "http://127.0.0.1:9"
 
 
@@ -41,9 +56,14 @@ def clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path
     """No test sees the developer's git configuration, home, time zone or CI variables; yields the home."""
     home = tmp_path_factory.mktemp("home")
     identity = home / ".gitconfig"
-    identity.write_text(IDENTITY, encoding="utf-8")
+    template = home / "template"  # git's own has a dozen examples of hooks to copy into each repository
+    write(template / "hooks/pre-push.sample", "#!/bin/sh\n", executable=True)
+    write(template / "info/exclude", "# nothing\n")
+    identity.write_text(IDENTITY + THRIFT.format(template=template), encoding="utf-8")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a job in the background: Ctrl-C would be lost
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # under nohup
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
             if name == "CI" or name.startswith(FOREIGN):

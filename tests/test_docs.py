@@ -76,7 +76,7 @@ def test_the_keys_that_are_kept_for_later_are_refused() -> None:
     text = (ROOT / "docs/configuration.md").read_text(encoding="utf-8")
     (line,) = (line for line in text.splitlines() if line.startswith("Reserved, and refused"))
     keys = re.findall(r"`(\w+)`", line)
-    assert len(keys) == 4
+    assert keys
     for key in keys:
         (problem,) = problems_of({key: True}, ConfigType.ENVIRONMENT)
         assert "reserved" in problem[1]

@@ -11,6 +11,7 @@ from __future__ import annotations
 import atexit
 import gc
 import json
+import marshal
 import os
 import selectors
 import signal
@@ -21,12 +22,14 @@ import threading
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
-_STEERING = ("PATH", "PYTHON", "LD_", "LC_", "LANG", "TZ", "COV")
+    from coverage import Coverage
+
+_STEERING = ("PATH", "PYTHON", "LD_", "LC_", "LANG", "TZ")
 """Variables that Python, its loader or GitPython read before the first line of ours runs."""
 _LONGEST = 1 << 20
 
@@ -110,8 +113,8 @@ def _feed(descriptor: int, data: bytes) -> None:
 # --- the side of the process
 
 
-def _serve(address: str) -> Job | None:
-    """Fork for each request; the answer is the job in the child, None in the parent when it is ended."""
+def _serve(address: str) -> Job:
+    """Fork for each request; the answer is the job, in the child. The parent leaves by SystemExit."""
     ended, wake = socket.socketpair()
     for each in (ended, wake):
         each.settimeout(0)
@@ -186,35 +189,95 @@ def _import_all() -> None:
     _gitpython()
 
 
+def _measured() -> Coverage | None:
+    with suppress(ImportError):
+        import coverage  # noqa: PLC0415 - only where the suite is measured
+
+        return coverage.Coverage.current()
+    return None
+
+
+def _pause() -> None:
+    """Measure nothing until Invoke has read the line: that is none of ours, and makes most of the calls."""
+    from invoke.executor import Executor  # noqa: PLC0415 - as in `main`
+
+    tracer, execute = sys.gettrace(), Executor.execute
+
+    def resumed(self: Executor, *tasks: Any) -> Any:
+        sys.settrace(tracer)
+        return execute(self, *tasks)
+
+    Executor.execute = resumed  # type: ignore[method-assign]
+    sys.settrace(None)
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """Takes what a coverage file takes; that is a database, and takes as long to write as an `inv` to run."""
+
+    path: Path
+
+    def add_arcs(self, arcs: Mapping[str, Collection[tuple[int, int]]]) -> None:
+        self.path.write_bytes(marshal.dumps({name: list(pairs) for name, pairs in arcs.items()}))
+
+    def add_file_tracers(self, tracers: Mapping[str, str]) -> None:
+        assert not tracers
+
+
+def _keep(measured: Coverage, path: Path) -> None:
+    """Leave what a child measured to the process that it was forked from, no file of its own."""
+    measured.stop()
+    collector: Any = measured._collector  # no public way leads past the database
+    collector.covdata = _Kept(path)
+    collector.flush_data()
+
+
+def _collect(measured: Coverage, kept: Path) -> None:
+    """Write down what the children left."""
+    whole: dict[str, set[tuple[int, int]]] = {}
+    for path in kept.iterdir():
+        for name, pairs in marshal.loads(path.read_bytes()).items():  # noqa: S302 - it is our own
+            whole.setdefault(name, set()).update(pairs)
+    measured.get_data().add_arcs(whole)
+
+
 def main() -> None:
     """Serve until SIGTERM; in a child: run `inv`, and never return."""
     sys.path[0] = str(Path(sys.executable).parent)
     sys.dont_write_bytecode = False
     _import_all()
-    with suppress(ImportError):
-        import coverage  # noqa: PLC0415 - only where the suite is measured
-
-        measured = coverage.Coverage.current()
-        if measured is not None:
-            measured.save()  # else each child would write down again what the imports ran
+    measured = _measured()
+    if measured is not None:
+        measured.save()  # else each child would write down again what the imports ran
+    kept = Path(f"{sys.argv[1]}.measured")
+    kept.mkdir()
     gc.freeze()
-    job = _serve(sys.argv[1])
-    if job is None:
-        return
+    try:
+        job = _serve(sys.argv[1])
+    except SystemExit:
+        if measured is not None:
+            _collect(measured, kept)
+        raise
     os.chdir(job.cwd)
     os.environ.clear()
     os.environ.update(job.env)
     sys.argv = [str(Path(sys.executable).parent / "inv"), *job.arguments]
     from invoke.main import program  # noqa: PLC0415 - as in the console script
 
+    if measured is not None:
+        _pause()
     code = 0
     try:
         program.run()
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    if measured is not None:
+        atexit.unregister(measured._atexit)
     # Python's own end, but for taking every imported module apart: that would copy the whole of the memory.
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
+    if measured is not None:
+        _keep(measured, kept / str(os.getpid()))
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     os._exit(code)

@@ -130,7 +130,8 @@ def plan(facts: Facts, *, is_preview: bool = False) -> Assignment:
     """
     regions = [_region(facts, region) for region in selected(facts)]
     is_needed = any(region.action == "assign" for region in regions)
-    found = [*_no_adoption(facts), *refusals(facts)] if is_needed else []
+    coming = [region.region for region in regions if region.action == "assign"]
+    found = [*_no_adoption(facts), *refusals(facts, coming)] if is_needed else []
     standing, overridden = override.passed(facts, found)
     return Assignment(
         environment=facts.tag.environment,

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ci_tasks.core import console
-from ci_tasks.core.command_line import typed
 from ci_tasks.core.errors import CiTasksError, ExitCode
-from ci_tasks.deploy.model import line_of, review_line
-from ci_tasks.deploy.run import exit_code
+from ci_tasks.deploy.next_lines import next_lines
+from ci_tasks.deploy.undo import courses_of, exit_code, touched
 from ci_tasks.report.files import save
 from ci_tasks.report.headline import headline
 from ci_tasks.report.model import PipelineReport, RegionResult, ScriptLine
 from ci_tasks.report.names import PipelineType, RegionStatus, ReportStatus
 from ci_tasks.report.publish import publish
 from ci_tasks.tag.clock import utc_now
-from ci_tasks.tag.names import DeploymentStatus
+from ci_tasks.tag.model import region_key
+from ci_tasks.tag.names import DeploymentKind, DeploymentStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from ci_tasks.deploy.model import Facts, Plan
     from ci_tasks.deploy.region import RegionRun
     from ci_tasks.deploy.run import Course
+    from ci_tasks.deploy.undo import Undone
+    from ci_tasks.tag.model import Live
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,13 +55,20 @@ class Clock:
         return round(time.monotonic() - self.began, 3)
 
 
-def of_course(facts: Facts, plan: Plan, course: Course | None, clock: Clock) -> PipelineReport:
-    """The report of a plan that was carried out, or that had nothing to do (no course)."""
-    code = exit_code(course) if course else ExitCode.OK
+def of_course(
+    facts: Facts, plan: Plan, course: Course | None, clock: Clock, *, undone: Undone | None = None
+) -> PipelineReport:
+    """The report of a plan that was carried out, or that had nothing to do (no course).
+
+    `undone` is what became of the way back, where one was tried.
+    """
+    code = exit_code(course, undone) if course else ExitCode.OK
     notices = list(plan.notices)
     if course is not None and code is not ExitCode.OK:
         notices += _unrecorded(facts, course)
         notices += [line for error in course.errors for line in (error.what, *error.details)]
+        notices += _way_back(facts, undone)
+        notices += _live_now(facts, plan, course, undone)
     is_recorded = course is not None and any(run.deployment_id and run.is_recorded for run in course.regions)
     return _report(
         facts,
@@ -67,11 +76,14 @@ def of_course(facts: Facts, plan: Plan, course: Course | None, clock: Clock) -> 
         code,
         clock,
         regions=tuple(_regions(plan, course)),
-        logs=tuple(_logs(course)) if course else (),
+        logs=tuple(line for each in courses_of(course, undone) for line in _logs(each)),
         notices=tuple(notices),
         recorded_in=str(facts.tag) if is_recorded else None,
         claim_id=course.claim_id if course else None,
-        next_steps=tuple(_next_steps(facts, course, code)),
+        next_steps=tuple(next_lines(facts, plan, course, undone, code)),
+        rollbacks=tuple(
+            row for part in (undone.parts if undone else []) for row in _regions(part[0], part[1])
+        ),
     )
 
 
@@ -81,6 +93,34 @@ def _unrecorded(facts: Facts, course: Course) -> Iterator[str]:
         if run.scripts and not run.is_recorded:
             place = run.region or facts.tag.environment
             yield f"{place}: the scripts ended as {run.status.value}, but {facts.tag} does not say so."
+
+
+def _way_back(facts: Facts, undone: Undone | None) -> Iterator[str]:
+    """What the rule `onFailure: rollback` could not do, and whatever else is worth a look there."""
+    if undone is None:
+        return
+    yield from undone.stays
+    for course in undone.courses:
+        yield from _unrecorded(facts, course)
+    for error in undone.errors:
+        if not any(error.what in line for line in undone.stays):
+            yield error.what
+        yield from error.details
+
+
+def _live_now(facts: Facts, plan: Plan, course: Course, undone: Undone | None) -> Iterator[str]:
+    """What each region has now, where a part of the deployment was done or may have been."""
+    live = courses_of(course, undone)[-1].live
+    is_old = undone is not None and undone.is_overtaken
+    if touched(plan, course) and live and not is_old:
+        said = [_live_in(region, live.get(region_key(region))) for region in facts.regions or (None,)]
+        yield f"Live now, as {facts.tag} says: {'; '.join(said)}."
+
+
+def _live_in(region: str | None, live: Live | None) -> str:
+    version = live.version if live and live.version else "nothing"
+    doubt = f" (uncertain: {live.attempted} broke off half-way)" if live and live.uncertain else ""
+    return f"{f'{region} ' if region else ''}{version}{doubt}"
 
 
 def of_error(facts: Facts, plan: Plan, error: CiTasksError, clock: Clock) -> PipelineReport:
@@ -106,12 +146,13 @@ def of_error(facts: Facts, plan: Plan, error: CiTasksError, clock: Clock) -> Pip
 
 
 def _report(facts: Facts, plan: Plan, code: ExitCode, clock: Clock, **fields: object) -> PipelineReport:
-    kind = "rehearsal" if plan.is_rehearsal else "deployment"
+    is_rollback = facts.request.kind is DeploymentKind.ROLLBACK
+    kind = "rehearsal" if plan.is_rehearsal else "rollback" if is_rollback else "deployment"
     name = str(facts.tag).replace("/", "-")
     report = PipelineReport(
         report_id=f"{kind}-{clock.stamp:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}-{name}"[:120],
         pipeline_run_id=facts.run.id if facts.run else "local",
-        pipeline_type=PipelineType.RELEASE,
+        pipeline_type=PipelineType.POST_RELEASE if is_rollback else PipelineType.RELEASE,
         status=ReportStatus.of(code),
         completed_at=utc_now(),
         duration=clock.seconds,
@@ -169,17 +210,6 @@ def _logs(course: Course) -> Iterator[str]:
         for result in run.scripts:
             name = result.script_id.rpartition("/")[2]
             yield from (f"{prefix}{name} | {line}" for line in result.tail)
-
-
-def _next_steps(facts: Facts, course: Course | None, code: ExitCode) -> Iterator[str]:
-    lines = [error.next_step for error in course.errors] if course and code is not ExitCode.OK else []
-    if code in (ExitCode.FAILED, ExitCode.PARTIAL, ExitCode.TIMEOUT, ExitCode.CANCELLED, ExitCode.TERMINATED):
-        lines.append(line_of(facts.request, facts.tag.subproject))
-    yield from dict.fromkeys(line for line in (*lines, typed(f"deploy.status {facts.options}")) if line)
-    if course is not None and course.claim_id is not None:
-        yield facts.show_line
-    if course is not None and any(record.override for record in course.deployments):
-        yield review_line(facts.tag, course.deployments[0].claim_id)
 
 
 def keep(checkout: Checkout, report: PipelineReport, environ: Mapping[str, str]) -> Conclusion:

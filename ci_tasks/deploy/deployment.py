@@ -10,21 +10,26 @@ from ci_tasks.core import console
 from ci_tasks.core.command_line import typed
 from ci_tasks.core.entity import Entity
 from ci_tasks.core.errors import CiTasksError, ConflictError, ExitCode, UsageError
+from ci_tasks.core.failpoint import failpoint
 from ci_tasks.core.process.environment import check_first_line, child_environment
 from ci_tasks.core.redact import Redactor, secrets_in
-from ci_tasks.deploy import conclude, facts, source
+from ci_tasks.deploy import conclude, facts, source, undo
+from ci_tasks.deploy.claim import ClaimHeldError, PlanOutdatedError, Turn
 from ci_tasks.deploy.model import Plan, Request, line_of
 from ci_tasks.deploy.override import OVERRIDDEN
 from ci_tasks.deploy.plan import UNCOMMITTED, plan
+from ci_tasks.deploy.queue import Place, left_at_the_end
 from ci_tasks.deploy.region import Stage, source_of
 from ci_tasks.deploy.rules import refuse
-from ci_tasks.deploy.run import Course, carry_out, exit_code, rehearse
+from ci_tasks.deploy.run import Course, carry_out, rehearse
+from ci_tasks.deploy.turn import foreseen
 from ci_tasks.report.model import redacted
 from ci_tasks.script.names import Mode
 from ci_tasks.script.runner import require_startable
 from ci_tasks.script.timelimit import time_limit
 from ci_tasks.tag import ledger as ledgers
 from ci_tasks.tag.model import Deployment
+from ci_tasks.tag.names import DeploymentKind
 from ci_tasks.tag.writer import LedgerWriter
 
 if TYPE_CHECKING:
@@ -33,6 +38,7 @@ if TYPE_CHECKING:
     from ci_tasks.core.checkout import Checkout
     from ci_tasks.deploy.conclude import Conclusion
     from ci_tasks.deploy.facts import Reading
+    from ci_tasks.deploy.undo import Undone
     from ci_tasks.tag.ledger import Ledger
 
 
@@ -68,7 +74,7 @@ class Result:
 def preview(checkout: Checkout, request: Request, *, environ: Mapping[str, str]) -> Result:
     """The plan alone (`--dry-run`); its code says whether it would be refused."""
     reading = facts.gather(checkout, request, environ=environ)
-    made = plan(reading.facts, is_preview=True)
+    made = foreseen(reading.facts, plan(reading.facts, is_preview=True))
     _require_startable(checkout, reading, made)
     code = made.refusals[0].exit_code if made.refusals else ExitCode.OK
     return Result(plan=made, deployments=[], conclusion=None, code=code)
@@ -83,11 +89,24 @@ class Prepared:
     clock: conclude.Clock
 
 
-def prepare(checkout: Checkout, request: Request, *, environ: Mapping[str, str]) -> Prepared:
-    """Read and plan; somebody at the terminal is asked about a downgrade. Nothing is changed."""
+def planned(checkout: Checkout, request: Request, *, environ: Mapping[str, str]) -> Prepared:
+    """Read and plan. Nothing is changed, and nobody is asked."""
     clock = conclude.Clock()
     reading = facts.gather(checkout, request, environ=environ)
-    return Prepared(reading=reading, plan=_agreed(reading, plan(reading.facts)), clock=clock)
+    return Prepared(reading=reading, plan=plan(reading.facts), clock=clock)
+
+
+def prepare(checkout: Checkout, request: Request, *, environ: Mapping[str, str]) -> Prepared:
+    """Read and plan; somebody at the terminal is asked about a downgrade. Nothing is changed."""
+    made = planned(checkout, request, environ=environ)
+    return replace(made, plan=_agreed(made.reading, made.plan))
+
+
+def agreed(prepared: Prepared) -> Prepared:
+    """The same, once somebody has agreed to what `--yes` agrees to."""
+    known = prepared.reading.facts
+    known = replace(known, request=replace(known.request, yes=True))
+    return replace(prepared, reading=replace(prepared.reading, facts=known), plan=plan(known))
 
 
 def deploy(checkout: Checkout, request: Request, *, environ: Mapping[str, str]) -> Result:
@@ -103,23 +122,73 @@ def execute(checkout: Checkout, prepared: Prepared, *, environ: Mapping[str, str
     reading, made, clock = prepared.reading, prepared.plan, prepared.clock
     redactor = Redactor()
     try:
-        refuse(made.refusals)
-        _require_startable(checkout, reading, made)
-        _say_plan(made)
-        course = _run(checkout, reading, made, redactor) if made.to_do else None
+        prepared, course = _in_turn(checkout, prepared, redactor, environ=environ)
+        reading, made = prepared.reading, prepared.plan
         if made.moves_tag:
             _move_tag(checkout, reading)
     except CiTasksError as error:
         report = conclude.of_error(reading.facts, made, error, clock)
         conclude.keep(checkout, redacted(report, redactor.text), environ)
         raise
-    report = redacted(conclude.of_course(reading.facts, made, course, clock), redactor.text)
+    undone = _undone(checkout, prepared, course, redactor, environ=environ) if course else None
+    failpoint("before_report")
+    report = redacted(conclude.of_course(reading.facts, made, course, clock, undone=undone), redactor.text)
     return Result(
         plan=made,
-        deployments=course.deployments if course else [],
+        deployments=[record for each in undo.courses_of(course, undone) for record in each.deployments],
         conclusion=conclude.keep(checkout, report, environ),
-        code=exit_code(course) if course else ExitCode.OK,
+        code=undo.exit_code(course, undone) if course else ExitCode.OK,
     )
+
+
+def _in_turn(
+    checkout: Checkout, prepared: Prepared, redactor: Redactor, *, environ: Mapping[str, str]
+) -> tuple[Prepared, Course | None]:
+    """Carry out at once, or with `--wait` at its turn: as it is planned by then."""
+    made, wait = prepared.plan, prepared.reading.facts.request.wait
+    if wait is None or made.refusals or made.is_rehearsal or not made.to_do:
+        return prepared, _carried_out(checkout, prepared, redactor)
+
+    def again(request: Request) -> Prepared:
+        return planned(checkout, request, environ=environ)
+
+    _require_startable(checkout, prepared.reading, made)
+    with left_at_the_end(Place(checkout, prepared, again=again, seconds=wait)) as place:
+        while True:
+            prepared = place.turn(prepared)
+            try:
+                course = _carried_out(checkout, prepared, redactor)
+            except (ClaimHeldError, PlanOutdatedError) as error:
+                place.beaten(error)
+                continue
+            if course is not None:
+                place.taken()
+            return prepared, course
+
+
+def _carried_out(checkout: Checkout, prepared: Prepared, redactor: Redactor) -> Course | None:
+    """Refuse or carry out; None where nothing is to be done."""
+    reading, made = prepared.reading, prepared.plan
+    refuse(made.refusals)
+    _require_startable(checkout, reading, made)
+    _say_plan(made, reading.facts.request.kind)
+    return _run(checkout, reading, made, redactor) if made.to_do else None
+
+
+def _undone(
+    checkout: Checkout, prepared: Prepared, course: Course, redactor: Redactor, *, environ: Mapping[str, str]
+) -> Undone | None:
+    """Go back to what ran before, where the rule `onFailure` says so; None where it does not."""
+    if not undo.is_due(prepared.plan, course):
+        return None
+
+    def carry(request: Request) -> tuple[Plan, Course | None]:
+        back = prepare(checkout, request, environ=environ)
+        undo.refuse_changed(back.reading.facts.environment, course, request.regions)
+        reading = replace(back.reading, turn=Turn(goes_first=True))  # its turn is not over before that
+        return back.plan, _carried_out(checkout, replace(back, reading=reading), redactor)
+
+    return undo.go_back(prepared.reading.facts.request, prepared.plan, course, carry=carry)
 
 
 def _agreed(reading: Reading, made: Plan) -> Plan:
@@ -177,6 +246,11 @@ def _environments(checkout: Checkout, reading: Reading, made: Plan) -> Iterator[
         yield child_environment(values, pass_patterns=checkout.settings.pass_environment)
 
 
+def require_startable_scripts(checkout: Checkout, prepared: Prepared) -> None:
+    """Raise UsageError for what would fail half-way: each script, with the PATH that it will have."""
+    _require_startable(checkout, prepared.reading, prepared.plan)
+
+
 def _require_startable(checkout: Checkout, reading: Reading, made: Plan) -> None:
     """Refuse before the claim what would fail half-way: each script, with the PATH that it will have."""
     for environment in _environments(checkout, reading, made):
@@ -199,7 +273,14 @@ def _refuse_long(environment: Mapping[str, str]) -> None:
             )
 
 
-def _say_plan(made: Plan) -> None:
+_DOING = {
+    DeploymentKind.DEPLOY: "Deploying",
+    DeploymentKind.PROMOTE: "Promoting",
+    DeploymentKind.ROLLBACK: "Going back: deploying",
+}
+
+
+def _say_plan(made: Plan, kind: DeploymentKind) -> None:
     """One line that says what is about to happen."""
     name = f"{made.subproject} " if made.subproject else ""
     newest = f" ({made.newest})" if made.newest else ""
@@ -213,7 +294,7 @@ def _say_plan(made: Plan) -> None:
             "nothing is executed for real, claimed or recorded."
         )
     else:
-        console.progress(f"Deploying {name}{made.version}{newest} to {place}")
+        console.progress(f"{_DOING[kind]} {name}{made.version}{newest} to {place}")
     for notice in made.notices:
         if notice.startswith((UNCOMMITTED, OVERRIDDEN)):
             console.note(notice)

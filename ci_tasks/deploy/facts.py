@@ -9,15 +9,18 @@ from typing import TYPE_CHECKING
 
 from ci_tasks.core.command_line import typed
 from ci_tasks.core.errors import RefusedError
-from ci_tasks.deploy import configuration, verification
+from ci_tasks.core.git.origin import MovedError
+from ci_tasks.core.git.rereading import until_still
+from ci_tasks.deploy import configuration, requirements, verification
 from ci_tasks.deploy import pipeline as pipelines
 from ci_tasks.deploy.ci import current_run, is_ci
-from ci_tasks.deploy.model import Facts, Request, line_of
+from ci_tasks.deploy.model import Facts, Request, begun_line, line_of
 from ci_tasks.deploy.override import authority
 from ci_tasks.deploy.status import known_environment
 from ci_tasks.tag import authenticity, tag_object
 from ci_tasks.tag import subproject as subprojects
 from ci_tasks.tag.annotation import NewerLedgerError, UnreadableLedgerError
+from ci_tasks.tag.clock import utc_now
 from ci_tasks.tag.grammar import EnvironmentTag, Grammar, StateTag, VersionTag, parse_version
 from ci_tasks.tag.local import stale_note
 from ci_tasks.tag.names import DeploymentKind
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 
     from ci_tasks.core.checkout import Checkout
     from ci_tasks.core.git.origin import RawObject, RemoteRef, TreeEntry
+    from ci_tasks.deploy.claim import Turn
     from ci_tasks.tag.listing import Listing
     from ci_tasks.tag.store import VerifiedVersion
 
@@ -37,22 +41,32 @@ LONGEST_REASON = 200
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """The facts, and what the rest of the deployment works with."""
+    """The facts, and what the rest of the deployment works with; `turn` None: `--wait` was not typed."""
 
     facts: Facts
     store: TagStore
     files: tuple[TreeEntry, ...]
+    turn: Turn | None = None
 
 
 def gather(checkout: Checkout, request: Request, *, environ: Mapping[str, str]) -> Reading:
-    """Read everything once. Nothing is changed, on the remote or here."""
+    """Read everything, and anew where a tag moves meanwhile. Nothing is changed, on the remote or here."""
+    try:
+        return until_still(lambda: _gathered(checkout, request, environ))
+    except MovedError as error:
+        error.next_step = line_of(request, request.subproject)
+        raise
+
+
+def _gathered(checkout: Checkout, request: Request, environ: Mapping[str, str]) -> Reading:
     is_assignment = request.kind is DeploymentKind.ASSIGN
     store = TagStore(checkout.origin, Grammar(checkout.settings.environments))
-    tag, listing = _place(checkout, store, request)
+    tag, listing = place(checkout, store, request)
     pipeline = pipelines.read(checkout, tag, environ=environ, is_assignment=is_assignment)
     version_tag = _asked(listing, tag, request)
     environment_ref = listing.refs.get(str(tag))
-    version, objects, state_reason = _version(store, listing, version_tag, environment_ref)
+    asked_about = requirements.refs(listing, tag, pipeline.rules)
+    version, objects, state_reason = _version(store, listing, version_tag, environment_ref, asked_about)
     checkout.origin.ensure_commit(version.ref)
     files = () if is_assignment else checkout.origin.commit_files(version.commit)
     environment_fact, unreadable = _environment(store, tag, environment_ref, objects, adopt=request.adopt)
@@ -84,6 +98,10 @@ def gather(checkout: Checkout, request: Request, *, environ: Mapping[str, str]) 
         repository=checkout.origin.address,
         remote=None if checkout.origin.is_self else checkout.settings.remote,
         stale_note=stale_note(checkout, version_tag, version.ref),
+        now=utc_now(),
+        elsewhere=requirements.read(
+            store, listing, tag, rules=pipeline.rules, layers=pipeline.layers, objects=objects
+        ),
         override=override,
         objection=objection,
         unreadable=unreadable,
@@ -94,7 +112,7 @@ def gather(checkout: Checkout, request: Request, *, environ: Mapping[str, str]) 
     return Reading(facts=facts, store=store, files=files)
 
 
-def _place(checkout: Checkout, store: TagStore, request: Request) -> tuple[EnvironmentTag, Listing]:
+def place(checkout: Checkout, store: TagStore, request: Request) -> tuple[EnvironmentTag, Listing]:
     """The environment tag that is meant, and the tags beside it."""
     grammar = store.grammar
     environment = known_environment(
@@ -106,9 +124,8 @@ def _place(checkout: Checkout, store: TagStore, request: Request) -> tuple[Envir
         parse_version(request.version)  # nothing is read for the sake of a typing error
     asked = request.subproject
     listing = store.listing(grammar.subproject(asked) if asked else None)
-    command = "tag.assign" if request.kind is DeploymentKind.ASSIGN else "deploy"
     subproject = subprojects.choose(
-        asked, checkout=checkout, grammar=grammar, listing=listing, line=f"{command} --env {environment}"
+        asked, checkout=checkout, grammar=grammar, listing=listing, line=begun_line(request, environment)
     )
     tag = EnvironmentTag(subproject=subproject, environment=environment)
     listing.refuse_clash(tag, checkout.origin.address)
@@ -123,23 +140,28 @@ def _asked(listing: Listing, tag: EnvironmentTag, request: Request) -> VersionTa
 
 
 def _version(
-    store: TagStore, listing: Listing, tag: VersionTag, environment_ref: RemoteRef | None
+    store: TagStore,
+    listing: Listing,
+    tag: VersionTag,
+    environment_ref: RemoteRef | None,
+    others: Sequence[RemoteRef],
 ) -> tuple[VerifiedVersion, dict[str, RawObject], str | None]:
-    """The version, verified, and why it is marked bad; all objects are read in one go."""
+    """The version, verified, and why it is marked bad; all objects, `others` too, are read in one go."""
     ref = listing.refs.get(str(tag))
     if ref is None:
-        raise _no_such_version(listing, tag)
-    bad = _bad_state(listing, tag)
+        raise no_such_version(listing, tag)
+    bad = bad_state(listing, tag)
     state_ref = listing.refs[str(bad)] if bad else None
-    objects = store.objects([each for each in (ref, environment_ref, state_ref) if each is not None])
+    wanted = (ref, environment_ref, state_ref, *others)
+    objects = store.objects([each for each in wanted if each is not None])
     if ref.object_id not in objects:
         objects |= store.origin.objects([ref])  # it says what is wrong
     verified = store.verify(tag, ref, objects[ref.object_id], taken=listing.refs)
-    reason = _reason(bad, state_ref, objects.get(state_ref.object_id)) if bad and state_ref else None
+    reason = reason_of(bad, state_ref, objects.get(state_ref.object_id)) if bad and state_ref else None
     return verified, objects, reason
 
 
-def _bad_state(listing: Listing, tag: VersionTag) -> StateTag | None:
+def bad_state(listing: Listing, tag: VersionTag) -> StateTag | None:
     """The state tag that speaks against a version most strongly."""
     states = listing.states(tag)
     if not (states and states[0].is_bad):
@@ -147,7 +169,7 @@ def _bad_state(listing: Listing, tag: VersionTag) -> StateTag | None:
     return StateTag(subproject=tag.subproject, version=tag.version, state=states[0])
 
 
-def _reason(tag: StateTag, ref: RemoteRef, obj: RawObject | None) -> str | None:
+def reason_of(tag: StateTag, ref: RemoteRef, obj: RawObject | None) -> str | None:
     """What a state tag gives as its reason, as a part of a sentence; None where it gives none."""
     content = tag_object.read(obj.data) if obj and authenticity.fault(str(tag), ref, obj) is None else None
     said = " ".join(content.text.split()).rstrip(".") if content else ""
@@ -157,7 +179,7 @@ def _reason(tag: StateTag, ref: RemoteRef, obj: RawObject | None) -> str | None:
 def _passed_over(listing: Listing, taken: VersionTag) -> tuple[StateTag, ...]:
     """The states because of which releases that are newer than this one are not taken, the newest first."""
     newer = itertools.takewhile(lambda tag: tag != taken, listing.versions(taken.subproject))
-    states = (_bad_state(listing, tag) for tag in newer if tag.version.is_release)
+    states = (bad_state(listing, tag) for tag in newer if tag.version.is_release)
     return tuple(state for state in states if state is not None)
 
 
@@ -203,7 +225,8 @@ def _newest(listing: Listing, subproject: str, environment: str) -> VersionTag:
     )
 
 
-def _no_such_version(listing: Listing, tag: VersionTag) -> RefusedError:
+def no_such_version(listing: Listing, tag: VersionTag) -> RefusedError:
+    """The error for a version that the remote does not have."""
     option = f" --subproject {tag.subproject}" if tag.subproject else ""
     newest = [str(other.version) for other in listing.versions(tag.subproject)[:5]]
     return RefusedError(

@@ -13,32 +13,34 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from ci_tasks.core.command_line import typed
-from ci_tasks.core.errors import CiTasksError, ConflictError, UnavailableError, UnknownOutcomeError
-from ci_tasks.deploy.claim import ClaimLostError, StopAskedError, held_error, lost_error
+from ci_tasks.core.errors import CiTasksError, UnavailableError, UnknownOutcomeError
+from ci_tasks.core.failpoint import failpoint
+from ci_tasks.deploy.admission import Admission
+from ci_tasks.deploy.claim import ClaimLostError, StopAskedError, lost_error
 from ci_tasks.tag import ledger as ledgers
 from ci_tasks.tag.annotation import UnreadableLedgerError
 from ci_tasks.tag.clock import utc_now
+from ci_tasks.tag.grammar import ref_of
 from ci_tasks.tag.limits import shortened
 from ci_tasks.tag.lines import options
-from ci_tasks.tag.model import region_key
 from ci_tasks.tag.names import DeploymentStatus
 from ci_tasks.tag.writer import LedgerWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterator, Sequence
-    from datetime import datetime
 
     from ci_tasks.core.git.origin import RemoteRef
     from ci_tasks.core.git.repository import Identity
     from ci_tasks.core.process.running import StopRequest
-    from ci_tasks.tag.model import Deployment, Live
+    from ci_tasks.deploy.claim import Turn
+    from ci_tasks.tag.model import Deployment
     from ci_tasks.tag.store import EnvironmentFact, TagStore
 
 LAST_TRY = 5.0
 """Seconds before the end of the lease after which a result is not pushed again."""
+LOOK = 12.0
+"""Seconds between two looks at whether somebody wants us to stop, where renewals are further apart."""
 
 
 class Lease:
@@ -55,6 +57,7 @@ class Lease:
         retry: str,
         abandon: Callable[[], bool],
         hurry: Callable[[], bool],
+        turn: Turn | None = None,
     ) -> None:
         self.tag = fact.tag
         self.seconds = seconds
@@ -64,10 +67,8 @@ class Lease:
         self.claim_id = records[0].claim_id
         self._writer = LedgerWriter(store, fact.tag, identity=identity, fact=fact)
         self._abandon, self._hurry = abandon, hurry
-        self._planned_live = {
-            key: _live_in(fact.ledger, key) for key in (region_key(record.region) for record in records)
-        }
-        self._planned_drift = fact.drift
+        self._store = store
+        self._admission = Admission(fact, tuple(records), retry=retry, turn=turn)
         self.trouble: CiTasksError | None = None
         """Why the scripts had to be stopped, where the claim was the reason."""
         self._not_renewed: CiTasksError | None = None
@@ -87,82 +88,23 @@ class Lease:
         pinned: Sequence[RemoteRef],
         stop: Callable[[], bool],
     ) -> None:
-        """Add our running records in one push.
+        """Add our running records in one push, or let those run that waited.
 
-        Raises ClaimHeldError at once where somebody holds them, ConflictError where the version tag moved
-        or every race was lost, UnknownOutcomeError where the remote's answer can't be found out.
+        Raises ClaimHeldError at once where somebody holds them or goes first, PlanOutdatedError where what is
+        live has changed, ClaimLostError where our place in the queue is gone, ConflictError where the version
+        tag moved or every race was lost, UnknownOutcomeError where the remote's answer can't be found out.
         """
 
         def claimed(state: ledgers.Ledger | None) -> ledgers.Ledger:
-            base = state or ledgers.empty(
+            return self._admission.claimed(
+                state,
+                drift=self._writer.fact.drift,
+                regions=regions,
                 repository=repository,
-                subproject=self.tag.subproject,
-                environment=self.tag.environment,
-                target=next(iter(self.records.values())).commit_sha,
+                lease=timedelta(seconds=self.seconds),
             )
-            if state is not None and self._ours(state):
-                return state
-            if state is not None and any(record.nonce == self.nonce for record in state.closed):
-                # It arrived, and was ended at once.
-                raise lost_error(self.tag, state, next(iter(self.records)))
-            now = utc_now()
-            base = self._close_finished(base, now)
-            self._refuse_held(base)
-            self._refuse_changed(state)
-            end = now + timedelta(seconds=self.seconds)
-            fresh = tuple(_with_lease(record, end) for record in self.records.values())
-            return ledgers.claim(base, fresh, regions=regions)
 
         self._update(claimed, what=f"claim {self.tag}", pinned=pinned, stop=stop)
-
-    def _close_finished(self, state: ledgers.Ledger, now: datetime) -> ledgers.Ledger:
-        """Close the records in our way whose lease is over, or that are ours from an earlier attempt."""
-        mine = next(iter(self.records.values()))
-        regions = tuple(record.region for record in self.records.values())
-        held = state = ledgers.close_expired(state, regions, at=now)
-        for record in ledgers.holders(state, regions):
-            if self._is_rerun_of(record, mine, held):
-                # The owner may have died between a script's start and the record of it: think the worst.
-                state = ledgers.close(
-                    state,
-                    record.deployment_id,
-                    DeploymentStatus.CANCELLED,
-                    at=now,
-                    ended_by=f"attempt {mine.run.attempt if mine.run else '?'} of the same CI run took over",
-                    scripts_started=True,
-                )
-        return state
-
-    def _is_rerun_of(self, held: Deployment, mine: Deployment, state: ledgers.Ledger) -> bool:
-        """Only an equal repository, run, job, version and regions with a higher attempt is a re-run."""
-        if held.run is None or mine.run is None or held.run.attempt >= mine.run.attempt:
-            return False
-        theirs = {record.region for record in state.open if record.claim_id == held.claim_id}
-        ours = {record.region for record in self.records.values()}
-        return (held.run.repository, held.run.id, held.run.job, held.version, theirs) == (
-            mine.run.repository,
-            mine.run.id,
-            mine.run.job,
-            mine.version,
-            ours,
-        )
-
-    def _refuse_held(self, state: ledgers.Ledger) -> None:
-        held = ledgers.holders(state, tuple(record.region for record in self.records.values()))
-        if not held:
-            return
-        raise held_error(self.tag, held[0], retry=self.retry)
-
-    def _refuse_changed(self, state: ledgers.Ledger | None) -> None:
-        """The plan was made for what was live then: after a lost race it may be a downgrade."""
-        same = {key: _live_in(state, key) for key in self._planned_live} == self._planned_live
-        if same and self._writer.fact.drift in (None, self._planned_drift):  # which was overridden
-            return
-        raise ConflictError(
-            f"{self.tag} changed while this deployment was being prepared: its plan does not hold any more.",
-            unchanged="Nothing was changed and no script was run.",
-            next_step=self.retry,
-        )
 
     def start_anew_if_late(self) -> None:
         """Renew at once where the claim's push has used up much of the lease: scripts need time to work."""
@@ -187,17 +129,31 @@ class Lease:
                 thread.join()
 
     def _renew_until(self, done: threading.Event, stop: StopRequest) -> None:
-        pause = every = self.seconds * 0.3
-        while not done.wait(pause):
+        every = self.seconds * 0.3
+        due = clock() + every
+        while not done.wait(max(0.0, min(due - clock(), LOOK))):
+            is_due = clock() >= due
             try:
-                self.renew(stop=done.is_set)
-                pause = every
+                if is_due or self._is_unwanted():
+                    self.renew(stop=done.is_set)
+                    due = clock() + every
             except (ClaimLostError, UnreadableLedgerError) as error:
                 self._give_up(error, stop)
                 return
             except CiTasksError as error:
-                pause = min(every, 5.0)
-                self._not_renewed = error
+                if is_due:
+                    due = clock() + min(every, 5.0)
+                    self._not_renewed = error
+
+    def _is_unwanted(self) -> bool:
+        """Whether the claim seems to be broken, or asked to stop; a renewal finds out whether it is."""
+        if self._store.origin.tip(ref_of(self.tag)) == self._writer.fact.object_id:
+            return False
+        state = self._store.environment(self.tag).ledger
+        with self._lock:
+            found = {record.deployment_id: record for record in (state.open if state else ())}
+            mine = [found.get(deployment_id) for deployment_id in self.records]
+            return any(record is None or record.stop_requested is not None for record in mine)
 
     def _watch_until(self, done: threading.Event, stop: StopRequest) -> None:
         """End the scripts in time, also while a push hangs or waits for another one's end."""
@@ -215,6 +171,7 @@ class Lease:
 
     def renew(self, *, stop: Callable[[], bool] = lambda: False) -> None:
         """Push the end of the lease back; StopAskedError where somebody wants us to stop."""
+        failpoint("before_renew")
 
         def extended(state: ledgers.Ledger | None) -> ledgers.Ledger:
             mine = self._still_running(state)
@@ -270,15 +227,16 @@ class Lease:
             return self._extend(state, except_for=results)
 
         try:
-            self._update(settled, what=f"record the result in {self.tag}", stop=stop, patient=True)
+            with self._lock:
+                self._update(settled, what=f"record the result in {self.tag}", stop=stop, patient=True)
+                for deployment_id in results:
+                    self.records.pop(deployment_id, None)
         except (ClaimLostError, UnreadableLedgerError, UnknownOutcomeError):
             raise
         except CiTasksError as error:
             what = f"The result could not be recorded in {self.tag}"
             what += f": the claim {self.claim_id} stands until its lease ends."
             raise self._explained(error, what) from None
-        for deployment_id in results:
-            self.records.pop(deployment_id, None)
 
     def _update(
         self,
@@ -318,9 +276,6 @@ class Lease:
         error.next_step = self._later
         return error
 
-    def _ours(self, state: ledgers.Ledger) -> bool:
-        return any(record.nonce == self.nonce for record in state.open)
-
     def _still_running(self, state: ledgers.Ledger | None, *, only: str | None = None) -> list[Deployment]:
         """Our open records; ClaimLostError where one that we still hold is not among them."""
         found = {record.deployment_id: record for record in (state.open if state else ())}
@@ -336,14 +291,6 @@ class Lease:
 def clock() -> float:
     """Seconds that go on while the machine sleeps, as those of a lease do for everybody else."""
     return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
-
-
-def _live_in(state: ledgers.Ledger | None, key: str) -> Live | None:
-    return state.header.live.get(key) if state else None
-
-
-def _with_lease(record: Deployment, end: datetime) -> Deployment:
-    return msgspec.structs.replace(record, lease_end=end, status=DeploymentStatus.RUNNING)
 
 
 def _is_closed_as(

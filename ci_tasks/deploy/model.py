@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from shlex import quote
 from typing import TYPE_CHECKING
 
 from ci_tasks.core.command_line import typed
 from ci_tasks.core.entity import Entity
-from ci_tasks.core.errors import ExitCode
+from ci_tasks.core.errors import ExitCode, UsageError
+from ci_tasks.environment.names import OnFailure
 from ci_tasks.tag.lines import options
 from ci_tasks.tag.names import DeploymentKind
 from ci_tasks.tag.plain_git import git_show
 
 if TYPE_CHECKING:
-    from collections.abc import Container
+    from collections.abc import Container, Mapping
+    from datetime import datetime
 
     from ci_tasks.core.signing import AllowedSigners, Signature
+    from ci_tasks.deploy.requirements import Elsewhere
     from ci_tasks.environment.configuration import Layers
     from ci_tasks.environment.model import Rules
     from ci_tasks.script.mode import Decision
@@ -57,6 +60,13 @@ class Request:
     labels: tuple[str, ...] = ()
     source: str | None = None
 
+    def __post_init__(self) -> None:
+        """UsageError for two options of which each takes back what the other says."""
+        if self.parallel and self.sequential:
+            raise UsageError(
+                "--parallel and --sequential exclude each other.", unchanged="Nothing was changed."
+            )
+
 
 @dataclass(frozen=True, kw_only=True)
 class ScriptFact:
@@ -77,7 +87,8 @@ class Facts:
     whoever typed it may not override anything. `unreadable` says why the environment tag has no ledger, where
     a new one is to take its place. `signature` is the version's, None where the rules do not ask for one.
     `is_unsigned`: the environment tag itself lacks the good signature that the settings ask for; it is looked
-    at for an assignment alone.
+    at for an assignment alone. `now` is the time by which rules are judged, `elsewhere` what ran in the other
+    environments that they ask about, by name.
     """
 
     request: Request
@@ -102,6 +113,8 @@ class Facts:
     repository: str
     remote: str | None
     stale_note: str | None
+    now: datetime
+    elsewhere: Mapping[str, Elsewhere]
     override: Override | None = None
     objection: Refusal | None = None
     unreadable: str | None = None
@@ -154,6 +167,11 @@ _TASKS = {
 }
 
 
+def begun_line(request: Request, environment: str) -> str:
+    """How a line of this kind begins: the task, and the options that say from where to where."""
+    return " ".join([*_TASKS[request.kind], *_place(replace(request, environment=environment))])
+
+
 def _place(request: Request) -> list[str]:
     """The options that say from where to where."""
     if request.kind is DeploymentKind.PROMOTE and request.source is not None:
@@ -173,12 +191,29 @@ def _with_text(option: str, text: str) -> str:
 
 
 class Refusal(Entity, frozen=True, kw_only=True):
-    """Why the plan must not be carried out: the rule's name, a sentence, and the exit code."""
+    """Why the plan must not be carried out: the rule's name, a sentence, and the exit code.
+
+    `source` is the file and line of a rule that stands in one, "environments/production/config.yml:7".
+    """
 
     rule: str
     message: str
     exit_code: ExitCode = ExitCode.REFUSED
     next_step: str | None = None
+    source: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The rule, and where it stands."""
+        return f"{self.rule} ({self.source})" if self.source else self.rule
+
+
+class PlannedRule(Entity, frozen=True, kw_only=True):
+    """One rule that holds for the environment, as text; `source` is the file and line where it stands."""
+
+    rule: str
+    value: str
+    source: str | None
 
 
 class PlannedScript(Entity, frozen=True, kw_only=True):
@@ -209,7 +244,9 @@ class Plan(Entity, frozen=True, kw_only=True):
 
     `movesTag`: nothing is to be deployed, but the environment's list of regions has changed, so that the tag
     says something else than before. `overridden` are the refusals that `--override` has passed. `passedOver`
-    names the state tags because of which newer releases were not taken.
+    names the state tags because of which newer releases were not taken. `rules` are those that hold for the
+    environment, `labels` those that were given for them. `queuePosition` (1 is next) and `estimatedWaitTime`
+    (seconds) are those of a preview with `--wait`, null where it would not have to wait.
     """
 
     environment: str
@@ -222,6 +259,7 @@ class Plan(Entity, frozen=True, kw_only=True):
     passed_over: list[str]
     is_rehearsal: bool
     is_parallel: bool
+    on_failure: OnFailure
     regions: list[PlannedRegion]
     scripts: list[PlannedScript]
     concurrency_group: str
@@ -229,6 +267,10 @@ class Plan(Entity, frozen=True, kw_only=True):
     refusals: list[Refusal]
     notices: list[str]
     overridden: list[Refusal]
+    rules: list[PlannedRule]
+    labels: list[str]
+    queue_position: int | None = None
+    estimated_wait_time: float | None = None
 
     @property
     def to_do(self) -> list[PlannedRegion]:

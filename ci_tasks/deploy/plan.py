@@ -7,20 +7,23 @@ from typing import TYPE_CHECKING
 
 from ci_tasks.core.errors import UsageError, bad_choice
 from ci_tasks.deploy import override, rules, verification
+from ci_tasks.deploy.labels import refuse_unknown
 from ci_tasks.deploy.model import Facts, Plan, PlannedRegion, PlannedScript
 from ci_tasks.deploy.rules import is_assignment, some
+from ci_tasks.environment.names import OnFailure, Strategy
 from ci_tasks.script.names import Mode
-from ci_tasks.tag import chain
+from ci_tasks.tag import chain, queue
 from ci_tasks.tag import ledger as ledgers
 from ci_tasks.tag.grammar import parse_version
 from ci_tasks.tag.model import region_key
+from ci_tasks.tag.names import DeploymentKind
 from ci_tasks.tag.store import next_patch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ci_tasks.deploy.model import ScriptFact
-    from ci_tasks.environment.model import Resolved
+    from ci_tasks.deploy.model import Request, ScriptFact
+    from ci_tasks.environment.model import Resolved, Rules
 
 UNCOMMITTED = "Uncommitted changes"
 """How the notice begins that has to be seen before the first script."""
@@ -31,11 +34,13 @@ def plan(facts: Facts, *, is_preview: bool = False) -> Plan:
 
     Raises UsageError for a region that the environment does not have.
     """
+    refuse_unknown(facts)
     rehearsal = any(fact.decision.mode is not Mode.EXECUTE for fact in facts.scripts)
     regions = [_region(facts, region, rehearsal=rehearsal) for region in selected(facts)]
     to_do = [region for region in regions if region.action == "deploy"]
     version = facts.version.tag.version
-    found = [*rules.refusals(facts), *rules.downgrade(facts, to_do)] if to_do else []
+    coming = [region.region for region in to_do]
+    found = [*rules.refusals(facts, coming), *rules.downgrade(facts, to_do)] if to_do else []
     standing, overridden = override.passed(facts, found)
     return Plan(
         environment=facts.tag.environment,
@@ -47,7 +52,8 @@ def plan(facts: Facts, *, is_preview: bool = False) -> Plan:
         is_newest=not facts.version_was_given,
         passed_over=[str(tag) for tag in facts.passed_over],
         is_rehearsal=rehearsal,
-        is_parallel=facts.request.parallel,
+        is_parallel=is_parallel(facts.request, facts.rules),
+        on_failure=on_failure(facts.request, facts.rules),
         regions=regions,
         scripts=[_script(facts, fact, rehearsal=rehearsal) for fact in facts.scripts] if to_do else [],
         concurrency_group=f"deploy-{str(facts.tag).replace('/', '-')}",
@@ -55,26 +61,51 @@ def plan(facts: Facts, *, is_preview: bool = False) -> Plan:
         refusals=standing,
         notices=[
             *notices(facts),
+            *rules.notices(facts, coming),
             *override.notices(facts, overridden, is_preview=is_preview, is_recorded=not rehearsal),
         ],
         overridden=overridden,
+        rules=rules.planned(facts.rules),
+        labels=list(facts.request.labels),
     )
+
+
+def is_parallel(request: Request, rules: Rules) -> bool:
+    """True where the regions are deployed to side by side: what was typed wins over the rule `strategy`."""
+    if request.parallel or request.sequential:
+        return request.parallel
+    return rules.strategy is Strategy.PARALLEL
+
+
+def on_failure(request: Request, rules: Rules) -> OnFailure:
+    """What becomes of the other regions when one fails: what was typed wins over the rule `onFailure`.
+
+    A rollback is not rolled back itself: each region that gets there is better off.
+    """
+    is_rollback = request.kind is DeploymentKind.ROLLBACK
+    if request.keep_going or (is_rollback and rules.on_failure is OnFailure.ROLLBACK):
+        return OnFailure.KEEP_GOING
+    return rules.on_failure
 
 
 def selected(facts: Facts) -> tuple[str | None, ...]:
     """The regions asked for, in the environment's own order."""
-    asked = facts.request.regions
-    for region in asked:
-        if not facts.regions:
+    return selected_of(facts.request, facts.tag.environment, facts.regions)
+
+
+def selected_of(request: Request, environment: str, regions: tuple[str, ...]) -> tuple[str | None, ...]:
+    """The regions that a request names, of all that the environment has; (None,) where it has none."""
+    for region in request.regions:
+        if not regions:
             raise UsageError(
-                f"{facts.tag.environment} has no regions, so --region {region} means nothing.",
+                f"{environment} has no regions, so --region {region} means nothing.",
                 unchanged="Nothing was changed.",
             )
-        if region not in facts.regions:
-            raise bad_choice("region", region, facts.regions)
-    if not facts.regions:
+        if region not in regions:
+            raise bad_choice("region", region, regions)
+    if not regions:
         return (None,)
-    return tuple(region for region in facts.regions if not asked or region in asked)
+    return tuple(region for region in regions if not request.regions or region in request.regions)
 
 
 def _region(facts: Facts, region: str | None, *, rehearsal: bool) -> PlannedRegion:
@@ -181,6 +212,9 @@ def _ledger_notices(facts: Facts) -> Iterator[str]:
     for record in ledgers.holders(state, selected(facts)):
         where = f" in {record.region}" if record.region else ""
         yield f"{record.deployment_id} of {record.triggered_by} holds the claim{where} just now."
+    for record in queue.before(state, selected(facts)):
+        where = f" for {record.region}" if record.region else ""
+        yield f"{record.deployment_id} of {record.triggered_by} waits in the queue{where}."
     for key, live in state.header.live.items():
         same = (live.version, live.commit_sha) == (str(facts.version.tag.version), facts.version.commit)
         where = f" in {key}" if key else ""

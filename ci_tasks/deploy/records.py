@@ -6,6 +6,8 @@ import secrets
 import socket
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from ci_tasks.tag.limits import fitted
 from ci_tasks.tag.model import Deployment
 from ci_tasks.tag.names import DeploymentStatus
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
+    from ci_tasks.deploy.claim import Turn
     from ci_tasks.deploy.model import Facts
     from ci_tasks.tag.model import Commits
 
@@ -36,13 +39,15 @@ def new_records(
     is_overridden: bool,
     by: str,
     now: datetime,
+    turn: Turn | None = None,
 ) -> tuple[Deployment, ...]:
     """One running record for each of these regions, under one claim id and one nonce.
 
     `inputs` is None where no script is run; `is_overridden` where the plan passes a rule by the override.
+    Those that waited for their `turn` stay what they are, but for what is found out when they run.
     """
     claim_id, nonce = new_claim_id(now), secrets.token_hex(16)
-    return tuple(
+    made = tuple(
         fitted(
             Deployment(
                 deployment_id=f"{claim_id}.{region}" if region else claim_id,
@@ -70,4 +75,20 @@ def new_records(
             )
         )
         for region in regions
+    )
+    waited = {record.region: record for record in turn.records} if turn else {}
+    return tuple(_at_its_turn(waited[each.region], each) if waited else each for each in made)
+
+
+def _at_its_turn(waiting: Deployment, running: Deployment) -> Deployment:
+    return msgspec.structs.replace(
+        waiting,
+        status=DeploymentStatus.RUNNING,
+        started_at=max(running.started_at, waiting.started_at),
+        host=running.host,
+        commits=running.commits,
+        inputs=running.inputs,
+        uncommitted=running.uncommitted,
+        queue_position=None,
+        estimated_wait_time=None,
     )

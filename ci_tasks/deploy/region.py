@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from ci_tasks.core.entity import to_json
 from ci_tasks.core.errors import CiTasksError
+from ci_tasks.core.failpoint import failpoint
 from ci_tasks.core.process.running import child_environment
 from ci_tasks.script.names import Mode, ScriptStatus
 from ci_tasks.script.runner import run_script
-from ci_tasks.tag.names import DeploymentKind, DeploymentStatus
+from ci_tasks.tag.names import DeploymentStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -83,6 +84,7 @@ def run_scripts(
             break
         mode = Mode(planned.mode)
         stage.say(f"{prefix}{planned.script_id}: {_announcement(mode, planned.decided_by)}")
+        failpoint("before_script")
         result = _run_one(
             stage,
             fact.script,
@@ -93,6 +95,7 @@ def run_scripts(
             stop=stop,
             run=run,
         )
+        failpoint("after_script")
         if result is None:
             break
         run.scripts.append(result)
@@ -185,7 +188,7 @@ def _environment(stage: Stage, region: PlannedRegion, record: Deployment | None)
     config.write_bytes(to_json(merged, indent=2))
     values = {
         "DEPLOYMENT_ID": record.deployment_id if record else "rehearsal",
-        "DEPLOYMENT_KIND": (record.kind if record else DeploymentKind.DEPLOY).value,
+        "DEPLOYMENT_KIND": facts.request.kind.value,
         "DEPLOYMENT_SUBPROJECT": facts.tag.subproject,
         "DEPLOYMENT_ENVIRONMENT": facts.tag.environment,
         "DEPLOYMENT_REGION": region.region or "",
@@ -194,5 +197,6 @@ def _environment(stage: Stage, region: PlannedRegion, record: Deployment | None)
         "DEPLOYMENT_COMMIT": facts.version.commit,
         "DEPLOYMENT_SOURCE": str(source_of(stage.private, region.region)),
         "DEPLOYMENT_CONFIG": str(config),
+        "DEPLOYMENT_KEEP_RELEASES": str(facts.rules.keep_releases),
     }
     return child_environment({**resolved.env, **values}, pass_patterns=stage.pass_environment)

@@ -9,11 +9,13 @@ from ci_tasks.core import console
 from ci_tasks.core.columns import REGION, used
 from ci_tasks.core.command_line import typed
 from ci_tasks.deploy.model import review_line
+from ci_tasks.deploy.wait import place_text
 from ci_tasks.report.render import as_text
 from ci_tasks.tag.clock import utc_now
 from ci_tasks.tag.grammar import EnvironmentTag
 from ci_tasks.tag.ledger import is_expired
 from ci_tasks.tag.lines import options
+from ci_tasks.tag.names import DeploymentStatus
 from ci_tasks.tag.records import minute, records_text
 
 if TYPE_CHECKING:
@@ -31,9 +33,9 @@ ROOT = "(root)"
 """How the root project is shown in a table."""
 
 
-def plan_text(plan: Plan) -> str:
-    """The plan of `--dry-run`."""
-    blocks = ["\n".join(_plan_head(plan))]
+def plan_text(plan: Plan, *, noun: str = "deployment") -> str:
+    """The plan of `--dry-run`; `noun` is what it is a plan of, where it is no rehearsal."""
+    blocks = ["\n".join(_plan_head(plan, noun))]
     rows = [
         (
             region.region or "",
@@ -47,19 +49,27 @@ def plan_text(plan: Plan) -> str:
     scripts = [(script.script_path, script.mode, script.decided_by or "default") for script in plan.scripts]
     if scripts:
         blocks.append(console.table(("Script", "Mode", "Decided by"), scripts).rstrip("\n"))
+    if plan.rules:
+        rules = [(rule.rule, rule.value, rule.source or "") for rule in plan.rules]
+        blocks.append(_table(("Rule", "Value", "From"), rules))
+    if plan.labels:
+        blocks.append(console.prose(f"Labels: {', '.join(plan.labels)}"))
+    if plan.queue_position is not None:
+        place = place_text(plan.queue_position, plan.estimated_wait_time)
+        blocks.append(console.prose(f"It would wait: {place}."))
     names = sorted({name for region in plan.regions for name in region.configuration})
     if names:
         blocks.append(console.prose(f"Configuration: {', '.join(names)}"))
     blocks += [console.prose(f"note: {notice}") for notice in plan.notices]
     blocks += [
-        console.prose(f"REFUSED by the rule {refusal.rule}: {refusal.message}") for refusal in plan.refusals
+        console.prose(f"REFUSED by the rule {refusal.name}: {refusal.message}") for refusal in plan.refusals
     ]
     return "\n\n".join(blocks)
 
 
-def _plan_head(plan: Plan) -> Iterator[str]:
+def _plan_head(plan: Plan, noun: str) -> Iterator[str]:
     newest = f", {plan.newest}" if plan.newest else ""
-    kind = "rehearsal" if plan.is_rehearsal else "deployment"
+    kind = "rehearsal" if plan.is_rehearsal else noun
     yield f"Plan of a {kind}; nothing is done yet."
     yield f"{plan.version_tag} (commit {plan.commit_sha[:12]}{newest}) to {plan.environment_tag}"
 
@@ -132,8 +142,9 @@ def _notes(status: EnvironmentStatus, region: RegionStatus) -> Iterator[str]:
         yield "UNCERTAIN"
     for record in status.running:
         if record.region in (None, region.region):
+            state = "running" if record.status is DeploymentStatus.RUNNING else "waiting"
             left = is_expired(record, utc_now())
-            yield f"{record.version} {'was left behind' if left else record.status.value.lower()}"
+            yield f"{record.version} {'was left behind' if left else state}"
     if any(debt.region in (None, region.region) for debt in status.review_debts):
         yield "REVIEW DUE"
     if status.drift:
@@ -145,6 +156,13 @@ def _remarks(status: EnvironmentStatus) -> Iterator[str]:
         if region.is_uncertain:
             place = f"{status.environment_tag} {region.region}" if region.region else status.environment_tag
             yield f"UNCERTAIN: {place}: an attempt to deploy {region.attempted} broke off half-way."
+    waiting = {one.claim_id: one for one in status.running if one.status is DeploymentStatus.PENDING}
+    for record in waiting.values():
+        place = place_text(record.queue_position or 1, record.estimated_wait_time)
+        yield (
+            f"WAITING: {status.environment_tag}: {record.version} of {record.triggered_by}, {place}"
+            f" ({record.claim_id})"
+        )
     if status.drift:
         yield f"DRIFT: {status.drift}."
     if status.problem:
@@ -176,15 +194,17 @@ def _newest_first(records: Iterable[Deployment]) -> list[Deployment]:
     return open_ones + [record for record in both if not record.status.is_open]
 
 
-def unlocked_text(tag: EnvironmentTag, identifier: str, *, broken: bool) -> str:
-    """What `deploy.unlock` did."""
+def stopped_text(tag: EnvironmentTag, identifier: str, records: Sequence[Deployment], *, broken: bool) -> str:
+    """What `deploy.unlock` and `deploy.cancel` did."""
+    if not any(record.status.is_open or record.scripts_started for record in records):
+        return f"{identifier} is taken out of the queue of {tag}. Whoever waited is told so."
     if broken:
         return (
             f"The claim {identifier} on {tag} is broken. Its scripts may still be running where they were "
             "started: nobody ends them, so what runs there is uncertain until the next deployment."
         )
     return (
-        f"{identifier} is asked to stop. Its owner sees it at its next renewal, ends its scripts and records "
+        f"{identifier} is asked to stop. Its owner sees it within seconds, ends its scripts and records "
         f"CANCELLED. To see it: {typed(f'deploy.status {options(tag)}')}"
     )
 
@@ -210,7 +230,7 @@ def assignment_plan_text(plan: Assignment) -> str:
     ]
     blocks += [console.prose(f"note: {notice}") for notice in plan.notices]
     blocks += [
-        console.prose(f"REFUSED by the rule {refusal.rule}: {refusal.message}") for refusal in plan.refusals
+        console.prose(f"REFUSED by the rule {refusal.name}: {refusal.message}") for refusal in plan.refusals
     ]
     return "\n\n".join(blocks)
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import os
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime  # noqa: TC003 - a field's type, kept for readers of the dataclass
 from typing import TYPE_CHECKING
 
 from ci_tasks.core import signals
 from ci_tasks.core.errors import CiTasksError, ExitCode, RefusedError
+from ci_tasks.core.failpoint import failpoint
 from ci_tasks.core.process.running import StopRequest
 from ci_tasks.deploy.ci import triggered_by
+from ci_tasks.deploy.crew import Crew
 from ci_tasks.deploy.lease import Lease
 from ci_tasks.deploy.records import new_records
 from ci_tasks.deploy.region import RegionRun, run_scripts
+from ci_tasks.environment.names import OnFailure
 from ci_tasks.tag.clock import utc_now
 from ci_tasks.tag.grammar import StateTag, ref_of
 from ci_tasks.tag.listing import Listing
@@ -23,12 +25,13 @@ from ci_tasks.tag.model import Commits, Deployment
 from ci_tasks.tag.names import DeploymentStatus, VersionState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from ci_tasks.core.checkout import Checkout
     from ci_tasks.deploy.facts import Reading
     from ci_tasks.deploy.model import Plan
     from ci_tasks.deploy.region import Stage
+    from ci_tasks.tag.model import Live
 
 WIND_DOWN = 6.5
 """Seconds after the first signal within which the result has to be recorded."""
@@ -36,7 +39,7 @@ WIND_DOWN = 6.5
 
 @dataclass(kw_only=True)
 class Course:
-    """What became of a plan."""
+    """What became of a plan; `live` is what each region has by the ledger as we last read or wrote it."""
 
     plan: Plan
     started_at: datetime
@@ -44,6 +47,7 @@ class Course:
     regions: list[RegionRun] = field(default_factory=list)
     deployments: list[Deployment] = field(default_factory=list)
     errors: list[CiTasksError] = field(default_factory=list)
+    live: Mapping[str, Live] = field(default_factory=dict)
 
     @property
     def error(self) -> CiTasksError | None:
@@ -58,7 +62,8 @@ def rehearse(plan: Plan, stage: Stage) -> Course:
     with signals.deferred(_asks(stop)) as interruption:
         for region in plan.to_do:
             course.regions.append(run_scripts(stage, plan, region, stop=stop, record=None))
-            if course.regions[-1].status is not DeploymentStatus.SUCCESS:
+            went_well = course.regions[-1].status is DeploymentStatus.SUCCESS
+            if not went_well and plan.on_failure is not OnFailure.KEEP_GOING:
                 break
     course.errors = [interruption.error] if interruption.error else []
     return course
@@ -80,6 +85,7 @@ def carry_out(checkout: Checkout, reading: Reading, plan: Plan, stage: Stage, *,
         is_overridden=bool(plan.overridden),
         by=who,
         now=course.started_at,
+        turn=reading.turn,
     )
     course.claim_id = records[0].claim_id
     winding_down = _WindingDown()
@@ -92,19 +98,22 @@ def carry_out(checkout: Checkout, reading: Reading, plan: Plan, stage: Stage, *,
         retry=retry,
         abandon=winding_down.is_over,
         hurry=winding_down.has_begun,
+        turn=reading.turn,
     )
     stop = StopRequest()
     with signals.deferred(_asks(stop)) as interruption:
         interruption.listen(winding_down.begin)
         if interruption.error is not None:
             raise interruption.error
+        failpoint("before_claim")
         lease.acquire(
             regions=facts.regions,
             repository=facts.repository,
             pinned=[facts.version.ref],
             stop=lambda: interruption.signal is not None,
         )
-        crew = _Crew(lease, stage, plan, stop, winding_down)
+        failpoint("after_claim")
+        crew = Crew(lease, stage, plan, stop, winding_down.is_over)
         crew.error = _late_refusal(reading, lease)
         if crew.error is not None:
             stop.request(crew.error.what)
@@ -112,6 +121,7 @@ def carry_out(checkout: Checkout, reading: Reading, plan: Plan, stage: Stage, *,
             crew.work(records)
     course.regions = crew.runs
     course.deployments = _recorded(lease, records)
+    course.live = lease.ledger.header.live if lease.ledger else {}
     found = (interruption.error, lease.trouble, crew.error)
     course.errors = list(dict.fromkeys(error for error in found if error is not None))
     return course
@@ -163,76 +173,6 @@ class _WindingDown:
         return self._told_at is not None and time.monotonic() - self._told_at > WIND_DOWN
 
 
-class _Crew:
-    """Runs the regions of one claim, one after the other or side by side."""
-
-    def __init__(
-        self, lease: Lease, stage: Stage, plan: Plan, stop: StopRequest, winding_down: _WindingDown
-    ) -> None:
-        self.lease = lease
-        self.stage = stage
-        self.plan = plan
-        self.stop = stop
-        self.runs: list[RegionRun] = []
-        self.error: CiTasksError | None = None
-        self.winding_down = winding_down
-
-    def work(self, records: Sequence[Deployment]) -> None:
-        """Run and settle every record."""
-        self.runs = [
-            RegionRun(region=record.region, deployment_id=record.deployment_id) for record in records
-        ]
-        if self.plan.is_parallel:
-            with ThreadPoolExecutor(max_workers=len(records)) as pool:
-                list(pool.map(self._one, records, self.runs))
-            return
-        for index, (record, run) in enumerate(zip(records, self.runs, strict=True)):
-            rest = list(zip(records, self.runs, strict=True))[index + 1 :]
-            self._one(record, run, rest)
-            if run.status is not DeploymentStatus.SUCCESS:
-                return
-
-    def _one(
-        self, record: Deployment, run: RegionRun, rest: Sequence[tuple[Deployment, RegionRun]] = ()
-    ) -> None:
-        try:
-            self._run(record, run)
-        except Exception as error:
-            # A bug of ours: the claim must not be left behind, and what has started is not known any more.
-            run.status, run.scripts_started = DeploymentStatus.FAILED, True
-            run.ended_by = f"an error in ci_tasks itself: {type(error).__name__}"
-            raise
-        finally:
-            self._settle(record, run, rest)
-
-    def _run(self, record: Deployment, run: RegionRun) -> None:
-        if self.stop.reason is not None:
-            run.status, run.ended_by = DeploymentStatus.CANCELLED, f"not started: {self.stop.reason}"
-            return
-        (planned,) = (region for region in self.plan.to_do if region.region == record.region)
-        run_scripts(self.stage, self.plan, planned, stop=self.stop, record=record, run=run)
-
-    def _settle(
-        self, record: Deployment, run: RegionRun, rest: Sequence[tuple[Deployment, RegionRun]]
-    ) -> None:
-        results = {record.deployment_id: (run.status, run.scripts_started, run.ended_by)}
-        if run.status is not DeploymentStatus.SUCCESS:
-            for other, other_run in rest:
-                other_run.status = DeploymentStatus.CANCELLED
-                other_run.ended_by = f"not started: {self.stop.reason or f'{record.region} did not succeed'}"
-                results[other.deployment_id] = (other_run.status, False, other_run.ended_by)
-        outcome = f"{record.region or record.environment}: {record.version} {run.status.value}"
-        try:
-            self.lease.settle(results, stop=self.winding_down.is_over)
-        except CiTasksError as error:
-            run.is_recorded = False
-            self.error = self.error or error
-            self.stop.request(error.what)
-            self.stage.say(f"{outcome}, but NOT recorded in {self.lease.tag}")
-        else:
-            self.stage.say(f"{outcome}, recorded in {self.lease.tag}")
-
-
 def _recorded(lease: Lease, records: Sequence[Deployment]) -> list[Deployment]:
     """Our records as the ledger has them now."""
     ledger = lease.ledger
@@ -240,13 +180,32 @@ def _recorded(lease: Lease, records: Sequence[Deployment]) -> list[Deployment]:
     return [found.get(record.deployment_id, record) for record in records]
 
 
+def done_in(course: Course) -> set[str | None]:
+    """The regions that succeeded, and of which that is recorded."""
+    return {
+        run.region for run in course.regions if run.status is DeploymentStatus.SUCCESS and run.is_recorded
+    }
+
+
+_TELLS_MORE = (ExitCode.CANCELLED, ExitCode.TERMINATED, ExitCode.UNKNOWN)
+"""Ends that say more than how many regions are done, whatever else went wrong beside them."""
+
+
 def exit_code(course: Course) -> ExitCode:
-    """The code of an outcome: what broke off the whole, then how many regions have what they should."""
-    done = [run.status is DeploymentStatus.SUCCESS and run.is_recorded for run in course.regions]
-    if all(done) and len(done) == len(course.plan.to_do):
+    """The code of an outcome: how many regions have what they should, and what broke off the whole.
+
+    REFUSED would say that no script was run: where one was, and only its result was refused, it is FAILED.
+    """
+    done, error = done_in(course), course.error
+    if len(done) == len(course.plan.to_do):
         return ExitCode.OK
-    if course.error is not None:
-        return course.error.exit_code
-    if any(done):
+    ends = {error.exit_code for error in course.errors}
+    for code in _TELLS_MORE:
+        if code in ends:
+            return code
+    if done:
         return ExitCode.PARTIAL
+    if error is not None:
+        has_run = any(run.scripts_started for run in course.regions)
+        return ExitCode.FAILED if has_run and error.exit_code is ExitCode.REFUSED else error.exit_code
     return ExitCode.TIMEOUT if any(run.timed_out for run in course.regions) else ExitCode.FAILED

@@ -10,7 +10,9 @@ from ci_tasks.core.entity import Entity
 from ci_tasks.core.errors import ConflictError, RefusedError, UsageError, nearest
 from ci_tasks.core.subprojects import standing_in
 from ci_tasks.deploy.unlock import RecordsAnswer
+from ci_tasks.tag import queue
 from ci_tasks.tag import subproject as subprojects
+from ci_tasks.tag.clock import utc_now
 from ci_tasks.tag.grammar import EnvironmentTag, Grammar, VersionTag, parse_version
 from ci_tasks.tag.lines import put_back_line
 from ci_tasks.tag.model import Deployment
@@ -60,7 +62,8 @@ class EnvironmentStatus(Entity, frozen=True, kw_only=True):
     """One environment tag. `version` is that of all regions, null where they differ.
 
     `problem` says why a tag can't be read, `drift` what somebody did to it by hand, `nextStep` what to type
-    about either; `reviewDebts` are the overrides that wait for a review, newest first.
+    about either; `running` are the open records, those that wait with the place that they have now;
+    `reviewDebts` are the overrides that wait for a review, newest first.
     """
 
     subproject: str | None
@@ -92,6 +95,8 @@ def read(store: TagStore, listing: Listing, tags: Iterable[EnvironmentTag]) -> l
     for tag, ref in wanted:
         try:
             fact = store.environment_of(tag, ref, objects, is_summary=True, listing=listing)
+            if fact.ledger and queue.waiting(fact.ledger):  # how long that takes, the closed records tell
+                fact = store.environment_of(tag, ref, objects, listing=listing)
             statuses.append(_status(listing, fact))
         except (ConflictError, RefusedError, UsageError) as error:  # one bad tag hides no other
             statuses.append(_unreadable(tag, error))
@@ -113,7 +118,7 @@ def _status(listing: Listing, fact: EnvironmentFact) -> EnvironmentStatus:
         state=regions[0].state if version else None,
         is_settled=header.settled,
         regions=regions,
-        running=list(fact.ledger.open),
+        running=list(queue.with_outlooks(fact.ledger, now=utc_now())),
         drift=fact.drift,
         problem=None,
         next_step=put_back_line(fact.tag, versions) if fact.drift else None,

@@ -12,7 +12,7 @@ from ci_tasks.deploy.claim import lease_line
 from ci_tasks.tag import ledger as ledgers
 from ci_tasks.tag.clock import utc_now
 from ci_tasks.tag.limits import shortened
-from ci_tasks.tag.lines import options
+from ci_tasks.tag.lines import history_line, options
 from ci_tasks.tag.model import Deployment
 from ci_tasks.tag.names import DeploymentStatus
 from ci_tasks.tag.writer import LedgerWriter
@@ -28,7 +28,7 @@ IDENTIFIER = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}(\.[a-z0-9-]+)?")
 
 
 class RecordsAnswer(Entity, frozen=True, kw_only=True):
-    """What `deploy.history`, `deploy.unlock` and `deploy.settle` print as JSON."""
+    """What `deploy.history`, `deploy.unlock` and `deploy.cancel` print as JSON."""
 
     deployments: list[Deployment]
 
@@ -44,22 +44,50 @@ def unlock(
 ) -> list[Deployment]:
     """Ask the owner of a claim to stop, or (`now`) break the claim at once; returns the records.
 
+    One who only waits is taken out of the queue at once. Raises UsageError where no open record has that id.
+    """
+    line = typed(f'deploy.unlock {options(tag)} --deployment {identifier} --reason "why"')
+    return _end(store, tag, identifier, verb="unlock", why=reason, now=now, identity=identity, line=line)
+
+
+def cancel(
+    store: TagStore, tag: EnvironmentTag, identifier: str, *, reason: str | None, identity: Identity
+) -> list[Deployment]:
+    """Ask a running deployment to stop, or take a waiting one out of the queue; returns the records.
+
     Raises UsageError where no open record has that id.
     """
-    words = f"{shortened(reason, 200)} ({shortened(identity.name, 80)})"
+    line = typed(f"deploy.cancel {options(tag)} --deployment {identifier}")
+    why = reason or "no reason was given"
+    return _end(store, tag, identifier, verb="cancel", why=why, now=False, identity=identity, line=line)
+
+
+def _end(
+    store: TagStore,
+    tag: EnvironmentTag,
+    identifier: str,
+    *,
+    verb: str,
+    why: str,
+    now: bool,
+    identity: Identity,
+    line: str,
+) -> list[Deployment]:
+    words = f"{shortened(why, 200)} ({shortened(identity.name, 80)})"
+    ended_by = f"{'cancelled' if verb == 'cancel' else 'unlocked'}: {words}"
 
     def asked(state: ledgers.Ledger | None) -> ledgers.Ledger:
         records = _open_records(state, tag, identifier)
         assert state is not None  # noqa: S101 - _open_records raises for None
         for record in records:
-            if now:
+            if now or record.status is DeploymentStatus.PENDING:
                 # Its scripts may still be running, and nobody will tell: the region is uncertain.
                 state = ledgers.close(
                     state,
                     record.deployment_id,
                     DeploymentStatus.CANCELLED,
                     at=utc_now(),
-                    ended_by=f"unlocked: {words}",
+                    ended_by=ended_by,
                     scripts_started=record.status is DeploymentStatus.RUNNING,
                 )
             else:
@@ -67,20 +95,24 @@ def unlock(
         return state
 
     writer = LedgerWriter(store, tag, identity=identity)
-    line = typed(f'deploy.unlock {options(tag)} --deployment {identifier} --reason "why"')
-    writer.update(asked, what=f"unlock {tag}", later=typed(f"deploy.history {options(tag)}"), retry=line)
+    writer.update(asked, what=f"{verb} {identifier}", later=history_line(tag), retry=line)
     return list(writer.fact.ledger.find(identifier)) if writer.fact.ledger else []
 
 
 def _open_records(state: ledgers.Ledger | None, tag: EnvironmentTag, identifier: str) -> list[Deployment]:
     records = [record for record in (state.find(identifier) if state else ()) if record.status.is_open]
     if not records:
-        holding = [record.deployment_id for record in (state.open if state else ())]
+        there = [
+            f"{record.deployment_id} {'waits' if record.status is DeploymentStatus.PENDING else 'is running'}"
+            for record in (state.open if state else ())
+        ]
         raise UsageError(
-            f"{identifier} is not running in {tag}.",
+            f"{identifier} is neither running nor waiting in {tag}.",
             unchanged="Nothing was changed.",
-            details=[f"Running there: {', '.join(holding)}." if holding else "Nothing is running there."],
-            next_step=typed(f"deploy.history {options(tag)}"),
+            details=[
+                f"There: {', '.join(there)}." if there else "Nothing is running there, and nobody waits."
+            ],
+            next_step=history_line(tag),
         )
     return records
 
@@ -120,14 +152,16 @@ def settle(
             return ledgers.touched(state)
         now = utc_now()
         for record in found:
-            if record.status is DeploymentStatus.RUNNING and ledgers.is_expired(record, now):
+            if record.status.is_open and ledgers.is_expired(record, now):
+                is_running = record.status is DeploymentStatus.RUNNING
+                what = "lease" if is_running else "wait"
                 state = ledgers.close(
                     state,
                     record.deployment_id,
                     DeploymentStatus.CANCELLED,
                     at=now,
-                    ended_by=f"settled by {shortened(identity.name, 80)}: its lease was over",
-                    scripts_started=True,
+                    ended_by=f"settled by {shortened(identity.name, 80)}: its {what} was over",
+                    scripts_started=is_running,
                 )
         return state
 
@@ -147,6 +181,9 @@ def _verdict(tag: EnvironmentTag, identifier: str, found: list[Deployment]) -> s
         return (
             f"{identifier} never reached {tag}, and can't any more: nothing of it was recorded. Deploy again."
         )
+    waiting = [record for record in found if record.status is DeploymentStatus.PENDING]
+    if waiting:
+        return f"{identifier} waits in the queue of {tag}: none of its scripts has run."
     running = [record for record in found if record.status.is_open]
     if running:
         return f"{identifier} still holds its claim on {tag}. {lease_line(running[0])}"

@@ -44,12 +44,14 @@ def refusals(facts: Facts) -> Iterator[Refusal]:
             rule="verify",
             message=f"{environment} takes signed versions only, and {path} names nobody who may sign them.",
             next_step=f'echo "$(git config user.email) $(cat ~/.ssh/id_ed25519.pub)" >> {path}',
+            source=facts.rules.sources.get("verify"),
         )
         return
     yield Refusal(
         rule="verify",
         message=f"{environment} takes signed versions only, and {tag} {_fault(signature, allowed)}.",
         next_step=signed_anew(signature, tag, commit=facts.version.commit, taken=facts.tags),
+        source=facts.rules.sources.get("verify"),
     )
 
 

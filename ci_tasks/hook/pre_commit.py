@@ -7,6 +7,7 @@ import re
 import shlex
 from typing import TYPE_CHECKING
 
+from ci_tasks.core.encrypted import FOLDER, belongs_encrypted
 from ci_tasks.core.errors import RefusedError
 from ci_tasks.hook import sops, staged
 from ci_tasks.hook.place import here
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from ci_tasks.hook.place import Place
     from ci_tasks.hook.staged import StagedFile
 
-_FOLDER = "environments"
-_ENCRYPTED = re.compile(r".+\.enc(?:\..+)?", re.IGNORECASE | re.DOTALL)
 _TWIN = re.compile(r"secrets\.(?:ya?ml|json|env)|\.env", re.IGNORECASE)
 # Bech32 has no `1`, `b`, `i` and `o` behind its separator; age writes its keys in capitals.
 _KEY = re.compile(rb"AGE-SECRET-KEY-(?:PQ-)?1[QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L]{20,}")
@@ -56,16 +55,10 @@ def _take_out(place: Place, paths: Sequence[str]) -> str:
     return shlex.join(["git", *(("rm", "--cached") if is_first else ("restore", "--staged")), "--", *named])
 
 
-def belongs_encrypted(path: str) -> bool:
-    """True for `secrets.enc` and all `*.enc` and `*.enc.*` below a folder `environments`."""
-    *folders, name = path.split("/")
-    return _FOLDER in folders and _ENCRYPTED.fullmatch(name) is not None
-
-
 def is_twin(path: str) -> bool:
     """True for the name that a secrets file has before it is encrypted."""
     *folders, name = path.split("/")
-    return _FOLDER in folders and _TWIN.fullmatch(name) is not None
+    return FOLDER in folders and _TWIN.fullmatch(name) is not None
 
 
 def _fault_of_name(file: StagedFile) -> str | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ci_tasks.core.git.failures import local_failure
+from ci_tasks.tag import queue
 from ci_tasks.tag import review as reviews
 from ci_tasks.tag.grammar import StateTag, VersionTag, parse_version, ref_of
 from ci_tasks.tag.names import DeploymentKind, DeploymentStatus, VersionState
@@ -35,10 +36,14 @@ def version_faults(
     So the target is always the commit of a version.
     """
     known = {(record.deployment_id, record.version, record.commit_sha) for record in _all(before)}
+    turned = _turned(before, after)
     fresh = {
         (record.version, record.commit_sha, record.override is not None)
         for record in _all(after)
-        if (record.deployment_id, record.version, record.commit_sha) not in known
+        if (
+            record.deployment_id in turned
+            or (record.deployment_id, record.version, record.commit_sha) not in known
+        )
         and record.kind is not DeploymentKind.REVIEW  # it brings nothing there
     }
     if len(fresh) > MOST_VERSIONS:
@@ -97,16 +102,23 @@ def review_faults(signature: Signature | None, before: Ledger | None, after: Led
 def _new_overrides(before: Ledger | None, after: Ledger) -> list[Override]:
     """Those of new records, and of waiting ones whose turn has come."""
     known = {record.deployment_id for record in _all(before)}
-    waited = {record.deployment_id for record in _all(before) if record.status is DeploymentStatus.PENDING}
+    turned = _turned(before, after)
     return [
         record.override
         for record in _all(after)
         if record.override is not None
-        and (
-            record.deployment_id not in known
-            or (record.deployment_id in waited and record.status is not DeploymentStatus.PENDING)
-        )
+        and (record.deployment_id in turned or record.deployment_id not in known)
     ]
+
+
+def _turned(before: Ledger | None, after: Ledger) -> set[str]:
+    """The records that waited, and run now."""
+    waited = {record.deployment_id for record in queue.waiting(before)} if before else set()
+    return {
+        record.deployment_id
+        for record in after.open
+        if record.deployment_id in waited and record.status is DeploymentStatus.RUNNING
+    }
 
 
 def _all(ledger: Ledger | None) -> tuple[Deployment, ...]:

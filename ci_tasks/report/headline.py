@@ -39,6 +39,7 @@ _WHERE = {
     RegionStatus.PENDING: "waiting in",
     RegionStatus.SKIPPED: "not tried in",
 }
+_THERE = (RegionStatus.SUCCESS, RegionStatus.UNCHANGED)
 
 
 def headline(report: PipelineReport) -> str:
@@ -86,10 +87,18 @@ def _success(report: PipelineReport) -> str:
 
 def _by_status(report: PipelineReport) -> str:
     clauses = []
+    tried = [result.region for result in report.rollbacks]
     for status, words in _WHERE.items():
         names = [result.region for result in report.regions if result.status is status and result.region]
+        if status is RegionStatus.SUCCESS:
+            names = [name for name in names if name not in tried]
         if names:
             clauses.append(f"{words} {_listed(names)}")
+    for words, is_back in (("back to what ran before", True), ("the way back did not succeed", False)):
+        back = [result.region for result in report.rollbacks if (result.status in _THERE) == is_back]
+        where = _listed([name for name in back if name])
+        if back:
+            clauses.append(f"{words} in {where}" if where else words)
     return f" ({'; '.join(clauses)})" if clauses else ""
 
 

@@ -97,7 +97,8 @@ class PipelineReport(ReportEntity, frozen=True, kw_only=True):
     Added to the data model: `outcome`, the exit code's name; `regions`; `notices`, warnings for people;
     `isRehearsal`, true when nothing was executed for real; `recordedIn`, the name of the environment tag
     that holds the record, null when nothing was recorded; `claimId`, the id that `inv deploy.*` takes for
-    all regions at once; `nextSteps`, lines to type that no action link stands for.
+    all regions at once; `nextSteps`, lines to type that no action link stands for; `rollbacks`, what the rule
+    `onFailure: rollback` did after a failure, region by region.
 
     Raises ValueError for a `reportId` that could not be a file's name (it becomes one), and for an
     `outcome` that is none.
@@ -122,6 +123,7 @@ class PipelineReport(ReportEntity, frozen=True, kw_only=True):
     recorded_in: str | None = None
     claim_id: str | None = None
     next_steps: tuple[str, ...] = ()
+    rollbacks: tuple[RegionResult, ...] = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()

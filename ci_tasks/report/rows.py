@@ -22,16 +22,20 @@ Table = tuple[Sequence[str], Sequence[Sequence[str]]]
 
 
 def region_table(report: PipelineReport) -> Table:
-    """One row for each region; an environment without regions has no column for them."""
+    """One row for each region, one more for its way back; without regions there is no column for them."""
+    ways = [
+        *((result, "") for result in report.regions),
+        *((result, "back: ") for result in report.rollbacks),
+    ]
     rows = [
         (
             result.region or "",
-            result.status.value,
+            f"{way}{result.status.value}",
             result.version,
             result.previous_version or "-",
             _took(result),
         )
-        for result in report.regions
+        for result, way in ways
     ]
     return used(_REGION_COLUMNS, rows, always=_REGION_COLUMNS[1:])
 
@@ -40,7 +44,7 @@ def script_table(report: PipelineReport) -> Table:
     """One row for each script in each region."""
     rows = [
         (result.region or "", line.name, line.mode, line.decided_by or "-", line.status, span(line.seconds))
-        for result in report.regions
+        for result in (*report.regions, *report.rollbacks)
         for line in result.scripts
     ]
     return used(_SCRIPT_COLUMNS, rows, always=_SCRIPT_COLUMNS[1:])

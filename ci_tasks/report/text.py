@@ -56,7 +56,7 @@ def _went_plainly(report: PipelineReport) -> bool:
     """True where every script ran and succeeded: who watched has seen it, and the JSON has it."""
     return all(
         (line.mode, line.status) == ("EXECUTE", "SUCCESS")
-        for result in report.regions
+        for result in (*report.regions, *report.rollbacks)
         for line in result.scripts
     )
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Description: keeps the last five releases, and always the one that is live
+# Description: keeps the last releases, as many as keepReleases says, and always the one that is live
 # Requires: basename, ls, mv, readlink, rm, sed, tail, tr
 # Timeout: 5m
 # Idempotent: yes
@@ -22,7 +22,7 @@ live=$(basename "$(readlink ../current || echo none)")
 [ "${CI_DRY_RUN:-}" = 1 ] || rm -rf .old-* .new-* ../.current-*
 
 # Versions have no blanks in their names; the newest is the one that was laid out last.
-for old in $(ls -1t | tail -n +6); do
+for old in $(ls -1t | tail -n "+$((${DEPLOYMENT_KEEP_RELEASES:-5} + 1))"); do
     if [ "$old" = "$live" ]; then
         continue
     elif [ "${CI_DRY_RUN:-}" = 1 ]; then

@@ -262,6 +262,13 @@ def test_pruning_keeps_the_last_five(place: Place) -> None:
     assert place.current == "releases/v1.7.0"
 
 
+def test_pruning_keeps_as_many_as_the_environment_says(place: Place) -> None:
+    place.more["DEPLOYMENT_KEEP_RELEASES"] = "2"
+    for number in range(4):
+        place.deploy(f"v1.{number}.0")
+    assert place.releases() == ["v1.2.0", "v1.3.0"]
+
+
 def test_pruning_keeps_the_live_release_however_old(place: Place) -> None:
     for number in range(8):
         version = f"v1.{number}.0"

@@ -80,11 +80,22 @@ class Site:
         return json.loads(done.stdout)
 
     def version(self, *names: str, commit: str = "HEAD", message: str = "A version") -> None:
-        """Create annotated tags and push them; the clone does not keep them."""
+        """Create annotated tags on the remote; the clone has no refs of them."""
+        target = self.repository.git("rev-parse", "--verify", f"{commit}^{{commit}}")
+        is_there = (self.remote / "objects" / target[:2] / target[2:]).exists()
         for name in names:
-            self.repository.git("tag", "--annotate", name, commit, "--message", message)
-        self.repository.git("push", "--quiet", "origin", *(f"refs/tags/{name}" for name in names))
-        self.repository.git("tag", "--delete", *names)
+            git(
+                "tag",
+                "--annotate",
+                name,
+                target,
+                "--message",
+                message,
+                cwd=self.remote if is_there else self.clone,
+            )
+        if not is_there:
+            self.repository.git("push", "--quiet", "origin", *(f"refs/tags/{name}" for name in names))
+            self.repository.git("tag", "--delete", *names)
 
     def script(self, body: str, name: str = "10-ci-record", folder: str = "scripts/deployment") -> None:
         """Write a deployment script of /bin/sh."""

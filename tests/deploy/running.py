@@ -10,6 +10,7 @@ import subprocess
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import IO
 
-    from tests.deploy.conftest import Site
+    from tests.deploy.conftest import Ledger, Site
 
 BOUND = 60.0
 """Seconds after which something that is waited for will not come any more."""
@@ -75,6 +76,18 @@ def processes_with(words: str) -> list[int]:
             if words in line and is_alive(int(folder.name)):
                 found.append(int(folder.name))
     return found
+
+
+def lease_ends(stage: Stage, seconds_ago: float) -> None:
+    """Let the lease of whoever is running, and the wait of whoever waits, have ended so long ago."""
+    end = datetime.now(timezone.utc) - timedelta(seconds=seconds_ago)
+
+    def edit(ledger: Ledger) -> None:
+        for record in ledger.records:
+            if record["status"] in {"RUNNING", "PENDING"}:
+                record["leaseEnd"] = f"{end:%Y-%m-%dT%H:%M:%SZ}"
+
+    stage.site.rewrite(edit)
 
 
 @dataclass(frozen=True)

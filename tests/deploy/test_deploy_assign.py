@@ -198,7 +198,7 @@ def test_a_protected_environment_wants_committed_rules_and_a_ci_job(ruled: Site)
     ruled.repository.write("scripts/note", "x\n")
     done = ruled.run(*line, env={"CI": "true"})
     assert done.returncode == 3
-    assert "there are uncommitted changes: environments/note.\n  Rule: protected." in done.stderr
+    assert "there are uncommitted changes: environments/note.\n  Rule: protected (" in done.stderr
     file.unlink()
     ruled.ok(*line, env={"CI": "true"})
     assert ruled.ledger("api/canary").live() == {"": "v1.0.0"}

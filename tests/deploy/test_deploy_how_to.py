@@ -208,3 +208,16 @@ def test_what_is_live_already_is_rehearsed_too(site: Site) -> None:
     site.ok("deploy", *STAGING)
     done = site.run("deploy", *STAGING, env={"CI_TEST_MODE": "DRY_RUN"})
     assert done.stderr.startswith("Rehearsing api v1.0.0")
+
+
+def test_the_pages_about_rollback_and_promotion(deployed: Site) -> None:
+    """Their lines, one after the other: back to v1.0.0, and that one to production."""
+    back = "docs/how-to/roll-back.md"
+    done = typed(deployed, lines_of(back, "Roll back") + lines_of(back, "To a certain version"))
+    assert done.returncode == 0, done.stderr
+    assert deployed.ledger().live() == {"eu-west": "v1.0.0", "us-east": "v1.0.0"}
+    promotion = "docs/how-to/promote.md"
+    lines = lines_of(promotion, "Promote what runs in another environment")
+    done = typed(deployed, lines + lines_of(promotion, "Several subprojects"))
+    assert done.returncode == 0, done.stderr
+    assert deployed.ledger("api/production").live() == {"": "v1.0.0"}

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -334,6 +335,23 @@ def test_what_a_script_leaves_running_is_ended(stage: Stage) -> None:
     assert "deployment/record: left running and ended:" in done.stderr
     assert len(stage.pids()) == 5
     assert not any(is_alive(pid) for pid in stage.pids())
+
+
+def test_f95_sigterm_and_a_remote_that_is_slow(stage: Stage, tmp_path: Path) -> None:
+    """Scripts that do not hear TERM, and a push that takes its time: both fit before the runner kills us."""
+    site = stage.site
+    site.script(f"trap '' TERM; {GATED}")
+    hook(site.remote, "pre-receive", from_the(2, tmp_path / "pushes", "sleep 0.5"))
+    deployment = stage.start("deploy", *STAGING)
+    stage.scripts_started()
+    began = time.monotonic()
+    deployment.signal(signal.SIGTERM)
+    ended = deployment.end()
+    assert ended.code == 143, ended.stderr
+    assert time.monotonic() - began < 30, "7 s are promised; the rest is for a machine with much else to do"
+    assert stage.survivors() == []
+    assert sorted(stage.statuses()) == [("eu-west", "CANCELLED"), ("us-east", "CANCELLED")]
+    stage.check_chain()
 
 
 def test_f95_sigterm_while_the_remote_does_not_answer(stage: Stage, tmp_path: Path) -> None:

@@ -5,11 +5,16 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from ci_tasks.deploy.render import history_text, status_text
+import pytest
+
+from ci_tasks.deploy.render import history_text, status_text, stopped_text
 from ci_tasks.deploy.status import EnvironmentStatus, RegionStatus, StatusAnswer
 from ci_tasks.deploy.unlock import RecordsAnswer
+from ci_tasks.deploy.wait import waiting_line
+from ci_tasks.tag.grammar import EnvironmentTag
 from ci_tasks.tag.model import Deployment
 from ci_tasks.tag.names import DeploymentKind, DeploymentStatus
+from ci_tasks.tag.queue import Outlook
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
 
@@ -93,3 +98,32 @@ def test_the_state_of_a_version_stands_beside_it() -> None:
         "api         staging      us-east  v1.0.0 stable  2026-01-01 12:00  Anna Schmidt  UNCERTAIN"
     )
     assert remark.startswith("UNCERTAIN: api/staging us-east")
+
+
+@pytest.mark.parametrize(
+    ("position", "seconds", "said"),
+    [
+        (
+            1,
+            None,
+            "Waiting for api/staging, next in the queue: v1.0.0 of Anna Schmidt is running in us-east.",
+        ),
+        (3, 130.0, "Waiting for api/staging, place 3 in the queue, about 2 min: v1.0.0 of"),
+    ],
+)
+def test_what_a_waiter_says(position: int, seconds: float | None, said: str) -> None:
+    tag = EnvironmentTag(subproject="api", environment="staging")
+    place = Outlook(position=position, seconds=seconds)
+    assert waiting_line(tag, [record(1, DeploymentStatus.RUNNING)], place).startswith(said)
+    first = waiting_line(tag, [record(1, DeploymentStatus.PENDING)], None)
+    assert first == "Waiting for api/staging: v1.0.0 of Anna Schmidt goes first in us-east."
+
+
+def test_what_calling_off_says() -> None:
+    tag = EnvironmentTag(subproject="api", environment="staging")
+    asked = record(1, DeploymentStatus.RUNNING, scripts_started=True, stop_requested="why")
+    assert "is asked to stop. Its owner" in stopped_text(tag, "X", [asked], broken=False)
+    gone = record(1, DeploymentStatus.CANCELLED, ended_by="cancelled: why")
+    assert "X is taken out of the queue of api/staging." in stopped_text(tag, "X", [gone], broken=False)
+    broken = record(1, DeploymentStatus.CANCELLED, scripts_started=True)
+    assert "is broken. Its scripts may still be running" in stopped_text(tag, "X", [broken], broken=True)

@@ -291,7 +291,8 @@ def test_unlock(site: Site) -> None:
         done = site.run(*line, "--deployment", unknown)
         assert done.returncode == 2
         assert done.stderr == (
-            f"error: {unknown} is not running in api/staging.\n  Nothing is running there.\n"
+            f"error: {unknown} is neither running nor waiting in api/staging.\n"
+            "  Nothing is running there, and nobody waits.\n"
             "Nothing was changed.\nnext: inv deploy.history --env staging --subproject api\n"
         )
     assert site.run("deploy.unlock", *STAGING, "--deployment", finished).returncode == 2

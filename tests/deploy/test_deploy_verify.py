@@ -102,7 +102,7 @@ def refused(site: Site, version: str, *says: str, env: dict[str, str] | None = N
     before = site.remote_state()
     done = site.run("deploy", *CANARY, "--version", version, env=env)
     assert done.returncode == 3, done.stderr
-    assert "Rule: verify." in done.stderr
+    assert "Rule: verify (environments/canary/config.yml:1)." in done.stderr
     for text in says:
         assert text in done.stderr
     assert site.remote_state() == before

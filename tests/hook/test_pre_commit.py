@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ci_tasks.core.encrypted import belongs_encrypted
 from ci_tasks.core.errors import RefusedError
 from ci_tasks.hook import pre_commit, sops
 from tests.repositories import git, write
@@ -182,7 +183,7 @@ def test_no_file_is_too_strange(data: bytes, name: str) -> None:
     ],
 )
 def test_which_files_are_looked_at(path: str, *, encrypted: bool, twin: bool) -> None:
-    assert (pre_commit.belongs_encrypted(path), pre_commit.is_twin(path)) == (encrypted, twin)
+    assert (belongs_encrypted(path), pre_commit.is_twin(path)) == (encrypted, twin)
 
 
 class Staged:

@@ -227,6 +227,9 @@ def test_a_whole_story_passes(server: Site) -> None:
     server.script("[ $DEPLOYMENT_REGION = eu-west ]")
     say("deploy", *STAGING, "--version", "v1.1.0", code=7)
     server.script("true")
+    say("deploy.rollback", *STAGING)
+    assert server.ledger().live() == {"eu-west": "v1.0.0", "us-east": "v1.0.0"}
+    say("deploy.promote", "--from", "staging", "--to", "production", *API)
     say("deploy", *STAGING, "--version", "v1.1.0")
     say("deploy", *STAGING, "--version", "v1.1.0", "--again", "--region", "us-east")
     say("tag.assign", *STAGING, "--version", "v1.0.0", "--reason", "it was rolled back by hand")

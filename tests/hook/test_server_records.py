@@ -10,6 +10,8 @@ import pytest
 from ci_tasks.core.signing import Signature, SignatureStatus
 from ci_tasks.hook import records
 from ci_tasks.hook.place import here
+from ci_tasks.tag import ledger as ledgers
+from ci_tasks.tag import queue
 from ci_tasks.tag import review as reviews
 from ci_tasks.tag.grammar import EnvironmentTag
 from ci_tasks.tag.model import Override
@@ -121,6 +123,31 @@ def test_whose_turn_comes_needs_the_admin_again() -> None:
     assert list(records.override_faults(BOB, ADMINS, queued, queued)) == []
     assert list(records.override_faults(BOB, ADMINS, queued, running))
     assert list(records.override_faults(ALICE, ADMINS, queued, running)) == []
+
+
+def test_who_takes_a_waiting_override_out_of_the_queue_need_be_no_admin() -> None:
+    override = Override(reason="I may", signer="alice")
+    waiting = record(1, status=DeploymentStatus.PENDING, override=override)
+    queued = queue.join(deployed(empty(), record(2)), (waiting,))
+    ended = ledgers.close(queued, waiting.deployment_id, DeploymentStatus.CANCELLED, at=NOON, ended_by="me")
+    assert list(records.override_faults(BOB, ADMINS, queued, ended)) == []
+
+
+@pytest.mark.usefixtures("forge")
+def test_whose_version_was_marked_bad_while_it_waited_gets_no_turn(ref: Callable[[str, str], None]) -> None:
+    commit = git("rev-parse", "HEAD", cwd=here().database.git_dir)
+    waiting = record(1, status=DeploymentStatus.PENDING, commit_sha=commit, version="v7.0.0")
+    queued = queue.join(empty(), (waiting,))
+    running = ledgers.claim(queued, (record(1, commit_sha=commit, version="v7.0.0"),), regions=())
+    ended = ledgers.close(queued, waiting.deployment_id, DeploymentStatus.CANCELLED, at=NOON, ended_by="me")
+    database = here().database
+    ref("refs/tags/api/v7.0.0", commit)
+    assert list(records.version_faults(database, TAG, queued, running)) == []
+    ref("refs/tags/api/v7.0.0-deprecated", commit)
+    assert list(records.version_faults(database, TAG, queued, running)) == [
+        "it brings api/v7.0.0 there without an override, although there is api/v7.0.0-deprecated"
+    ]
+    assert list(records.version_faults(database, TAG, queued, ended)) == []
 
 
 def test_nobody_reviews_an_override_of_his_own() -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -18,6 +18,7 @@ from ci_tasks.report.markdown import as_markdown, escaped, fence, web_address
 from ci_tasks.report.model import PipelineReport
 from ci_tasks.report.names import RegionStatus
 from ci_tasks.report.render import as_json
+from tests.examples import examples
 from tests.report.samples import PROMOTE, SAMPLES, region, report
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ def test_what_comes_from_outside_stays_text(text: str) -> None:
     assert_nothing_got_in(text)
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(
     st.one_of(
         st.text(alphabet=st.characters(), max_size=60),
