@@ -44,7 +44,7 @@ number=$((0x${claim##*-}))
 hold="$JOURNAL.hold.$DEPLOYMENT_ENVIRONMENT"
 outcome=done
 if test -e "$hold"; then
-  until test -e "$hold.over"; do sleep 0.05; done
+  for _ in $(seq 1200); do test ! -e "$hold.over" || break; sleep 0.05; done
 else
   sleep 0.$((number % 5))
   case $((number % 10))$DEPLOYMENT_REGION in 0* | 1us-east) outcome=failed ;; esac
@@ -64,7 +64,10 @@ case $STRESS_FAULT in
 declined) echo "GH013: not now" >&2; exit 1 ;;
 delayed) sleep 0.4 ;;
 late) kill -9 "$STRESS_CLIENT"; sleep 1 ;;
-later) kill -9 "$STRESS_CLIENT"; until test -e "$STRESS_FOLDER/land"; do sleep 0.05; done ;;
+later)
+  kill -9 "$STRESS_CLIENT"
+  for _ in $(seq 1200); do test ! -e "$STRESS_FOLDER/land" || break; sleep 0.05; done
+  ;;
 esac
 exit 0
 """
@@ -91,7 +94,10 @@ case " $* " in
 esac
 export STRESS_OPERATION=OPERATION STRESS_FOLDER=FOLDER STRESS_FAULT=$fault
 case $fault in
-held) touch FOLDER/held; until test -e FOLDER/go; do sleep 0.05; done ;;
+held)
+  touch FOLDER/held
+  for _ in $(seq 1200); do test ! -e FOLDER/go || break; sleep 0.05; done
+  ;;
 esac
 before=
 case $fault in

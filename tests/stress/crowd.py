@@ -74,13 +74,13 @@ class Crowd:
         chance = random.Random(f"{self.seed}-{number}")  # noqa: S311 - the same in every run
         try:
             for turn in range(self.deployments):
-                self._turn(chance, number, f"{number}{turn:03}")
+                self._turn(chance, number, f"{number}{turn:03}", is_first=not turn)
         except BaseException as error:  # noqa: BLE001 - raised again by whoever started us
             self.errors.append(error)
 
-    def _turn(self, chance: random.Random, clone: int, run: str) -> None:
+    def _turn(self, chance: random.Random, clone: int, run: str, *, is_first: bool) -> None:
         """One deployment, and what its end calls for."""
-        line = _line(chance, run)
+        line = _line(chance, run, is_first=is_first)
         faults, blow, env = _faults(chance), self._blow(chance), _fail_point(chance)
         skew = chance.uniform(-SKEW, SKEW)
         ended = self.harness.operate(line, clone, faults=faults, blow=blow, env=env, skew=skew)
@@ -97,9 +97,9 @@ class Crowd:
         return Blow(number=number, after=after) if drawn < 0.2 else None
 
 
-def _line(chance: random.Random, run: str) -> Line:
-    """What somebody types, on the spur of the moment."""
-    drawn, environment = chance.random(), chance.choice(list(ENVIRONMENTS))
+def _line(chance: random.Random, run: str, *, is_first: bool) -> Line:
+    """What somebody types, on the spur of the moment; where nothing runs yet there is no way back."""
+    drawn, environment = 1.0 if is_first else chance.random(), chance.choice(list(ENVIRONMENTS))
     regions = _some(chance, environment)
     wait = ["--wait", "1"] if chance.random() < 0.3 else []
     if drawn < 0.1:
@@ -127,10 +127,10 @@ def _some(chance: random.Random, environment: str) -> tuple[Region, ...]:
 
 
 def _faults(chance: random.Random) -> list[str]:
-    """What becomes of the pushes; half of the operations meet nothing."""
-    if chance.random() < 0.5:
+    """What becomes of the pushes; one in three operations meets nothing."""
+    if chance.random() < 0.34:
         return []
-    return [chance.choice(FAULTS) if chance.random() < 0.35 else "ok" for _ in range(8)]
+    return [chance.choice(FAULTS) if chance.random() < 0.4 else "ok" for _ in range(8)]
 
 
 def _fail_point(chance: random.Random) -> Mapping[str, str]:

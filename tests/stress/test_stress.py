@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 SEED = int(os.environ.get("STRESS_SEED") or 4)
 MEMBERS = int(os.environ.get("STRESS_PROCESSES") or 3)
-DEPLOYMENTS = int(os.environ.get("STRESS_DEPLOYMENTS") or 4)
+DEPLOYMENTS = int(os.environ.get("STRESS_DEPLOYMENTS") or 5)
 PATIENT = 10
 """Deployments of each member from which on nobody minds that some processes stand still for a while."""
 
