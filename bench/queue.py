@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bench.deploy import build
 from bench.timing import ENVIRONMENT, INV
-from ci_tasks.deploy.queue import POLLS
+from ci_tasks.deploy.queue.place import POLLS
 
 ROUNDS = 9
 GOAL = 5.0

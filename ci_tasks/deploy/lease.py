@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 from ci_tasks.core.command_line import typed
 from ci_tasks.core.errors import CiTasksError, UnavailableError, UnknownOutcomeError
 from ci_tasks.core.failpoint import failpoint
-from ci_tasks.deploy.admission import Admission
 from ci_tasks.deploy.claim import ClaimLostError, StopAskedError, lost_error
+from ci_tasks.deploy.queue.admission import Admission
 from ci_tasks.tag import ledger as ledgers
 from ci_tasks.tag.annotation import UnreadableLedgerError
 from ci_tasks.tag.clock import utc_now

@@ -9,7 +9,7 @@ from ci_tasks.core import console
 from ci_tasks.core.columns import REGION, used
 from ci_tasks.core.command_line import typed
 from ci_tasks.deploy.model import review_line
-from ci_tasks.deploy.wait import place_text
+from ci_tasks.deploy.queue.wait import place_text
 from ci_tasks.report.render import as_text
 from ci_tasks.tag.clock import utc_now
 from ci_tasks.tag.grammar import EnvironmentTag

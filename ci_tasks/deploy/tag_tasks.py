@@ -77,8 +77,8 @@ def verify(
     from ci_tasks.core.checkout import Checkout
     from ci_tasks.core.console import prose
     from ci_tasks.core.errors import ExitCode
-    from ci_tasks.deploy.verify import AuditRequest
-    from ci_tasks.deploy.verify import verify as verify_tags
+    from ci_tasks.deploy.audit.verify import AuditRequest
+    from ci_tasks.deploy.audit.verify import verify as verify_tags
     from ci_tasks.tag.audit.audit_text import audit_text
     from ci_tasks.tag.clock import utc_now
 

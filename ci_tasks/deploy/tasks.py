@@ -44,8 +44,8 @@ def run(
     from ci_tasks.deploy.labels import labelled
     from ci_tasks.deploy.model import Request
     from ci_tasks.deploy.override import stated
+    from ci_tasks.deploy.queue.wait import wait_seconds
     from ci_tasks.deploy.render import plan_text, result_text
-    from ci_tasks.deploy.wait import wait_seconds
 
     request = Request(
         environment=env,
@@ -171,8 +171,8 @@ def promote(
     from ci_tasks.deploy.override import stated
     from ci_tasks.deploy.promote import Promotion, preview
     from ci_tasks.deploy.promote import promote as bring
+    from ci_tasks.deploy.queue.wait import wait_seconds
     from ci_tasks.deploy.rollout_render import promotion_plan_text, rollout_text
-    from ci_tasks.deploy.wait import wait_seconds
     from ci_tasks.tag.names import DeploymentKind
 
     request = Request(

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from ci_tasks.deploy.admission import Admission, close_finished
 from ci_tasks.deploy.claim import ClaimHeldError, ClaimLostError, PlanOutdatedError, Turn
+from ci_tasks.deploy.queue.admission import Admission, close_finished
 from ci_tasks.tag import ledger as ledgers
 from ci_tasks.tag import queue
 from ci_tasks.tag.clock import utc_now

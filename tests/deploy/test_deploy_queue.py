@@ -15,9 +15,10 @@ import pytest
 
 from ci_tasks.core.checkout import Checkout
 from ci_tasks.core.errors import ConflictError, ExitCode, RefusedError, UsageError
-from ci_tasks.deploy import deployment, lease, queue
+from ci_tasks.deploy import deployment, lease
 from ci_tasks.deploy.model import Request
-from ci_tasks.deploy.wait import spoken, wait_seconds
+from ci_tasks.deploy.queue import place
+from ci_tasks.deploy.queue.wait import spoken, wait_seconds
 from ci_tasks.tag import annotation, transition
 from ci_tasks.tag import queue as queues
 from ci_tasks.tag.clock import utc_now
@@ -88,7 +89,7 @@ def stage(site: Site) -> Iterator[Stage]:
 @pytest.fixture
 def here(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Stage:
     """The same for waiters in this very process: they look at the tag all the time."""
-    monkeypatch.setattr(queue, "POLLS", (0.05, 0.1))
+    monkeypatch.setattr(place, "POLLS", (0.05, 0.1))
     monkeypatch.setenv("TMPDIR", str(stage.site.temporary))
     monkeypatch.setattr(tempfile, "tempdir", None)
     return stage
@@ -304,6 +305,15 @@ def test_whoever_is_interrupted_leaves(stage: Stage, number: int, code: int) -> 
     assert "No script was run: the deployment only waited for its turn." in ended.stderr
     assert stage.statuses() == [("eu-west", "RUNNING")]
     assert owner.process.poll() is None
+
+
+@pytest.mark.parametrize("place", ["before_push", "after_push"])
+def test_whoever_is_interrupted_while_he_joins_leaves(stage: Stage, place: str) -> None:
+    running(stage, *WEST)
+    env = {"CI_TASKS_TESTING": "1", "CI_TASKS_FAILPOINT": f"{place}=int"}
+    ended = stage.start("deploy", *STAGING, *WEST, *WAIT, env=env).end()
+    assert ended.code == 130, ended.stderr
+    assert stage.statuses() == [("eu-west", "RUNNING")]
 
 
 def test_whose_time_is_up_leaves_and_says_who_was_in_the_way(stage: Stage) -> None:

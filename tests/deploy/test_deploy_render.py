@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from ci_tasks.deploy.queue.wait import waiting_line
 from ci_tasks.deploy.render import history_text, status_text, stopped_text
 from ci_tasks.deploy.status import EnvironmentStatus, RegionStatus, StatusAnswer
 from ci_tasks.deploy.unlock import RecordsAnswer
-from ci_tasks.deploy.wait import waiting_line
 from ci_tasks.tag.grammar import EnvironmentTag
 from ci_tasks.tag.model import Deployment
 from ci_tasks.tag.names import DeploymentKind, DeploymentStatus

@@ -307,7 +307,7 @@ def test_unlock(site: Site) -> None:
     assert "next: inv deploy --env staging --subproject api\n" in held.stderr
     assert len(site.repository.recorded()) == 4
     wrong = site.run(*line, "--deployment", "20260101T000000Z-cccccc")
-    assert "Running there: 20260101T000000Z-aaaaaa.us-east." in wrong.stderr
+    assert "  There: 20260101T000000Z-aaaaaa.us-east is running.\n" in wrong.stderr
 
     asked = site.ok(*line, "--deployment", "20260101T000000Z-aaaaaa.us-east")
     assert "is asked to stop" in asked

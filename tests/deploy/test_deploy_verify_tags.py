@@ -15,7 +15,7 @@ from jsonschema import Draft202012Validator
 from ci_tasks.core.checkout import Checkout
 from ci_tasks.core.entity import json_schema
 from ci_tasks.core.errors import UsageError
-from ci_tasks.deploy.verify import AuditRequest, verify
+from ci_tasks.deploy.audit.verify import AuditRequest, verify
 from ci_tasks.tag import annotation
 from ci_tasks.tag.audit.finding import Audit, FindingKind, Severity
 from ci_tasks.tag.clock import utc_now

@@ -264,6 +264,7 @@ def test_a_review_outlives_what_it_answers() -> None:
     small = retention.drop_oldest(ledger, 1_000_000)
     assert [one.kind for one in small.closed] == [
         DeploymentKind.DEPLOY,
+        DeploymentKind.DEPLOY,  # when the live version came, and when it came last
         DeploymentKind.REVIEW,
         DeploymentKind.DEPLOY,
     ]
@@ -276,8 +277,9 @@ def test_a_review_is_no_success_that_a_rollback_could_go_to() -> None:
     ledger = deployed(ledger, record(1, version="v2.0.0"))
     ledger = deployed(ledger, record(2, version="v3.0.0", override=WHY), FAILED)
     ledger = reviews.reviewed(ledger, review_of(3, ledger.closed[0], ledger.closed[0].claim_id, NOON))
+    ledger = deployed(ledger, record(4, version="v2.0.0"))
     small = retention.drop_oldest(ledger, 1_000_000)
-    assert [one.version for one in small.closed] == ["v2.0.0", "v1.0.0"]
+    assert [one.version for one in small.closed] == ["v2.0.0", "v2.0.0", "v1.0.0"]
 
 
 def test_a_shrunk_review_still_answers() -> None:

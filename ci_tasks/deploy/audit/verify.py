@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ci_tasks.core.command_line import typed
 from ci_tasks.core.errors import UsageError
 from ci_tasks.core.git.rereading import until_still
-from ci_tasks.deploy.signature_audit import SignatureAudit
+from ci_tasks.deploy.audit.signature_audit import SignatureAudit
 from ci_tasks.tag import subproject as subprojects
 from ci_tasks.tag import tag_object
 from ci_tasks.tag.annotation import UnreadableLedgerError

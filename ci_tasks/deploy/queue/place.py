@@ -19,14 +19,14 @@ from ci_tasks.core import console, signals
 from ci_tasks.core.errors import CancelledError, CiTasksError, UnavailableError, UnknownOutcomeError
 from ci_tasks.core.failpoint import failpoint
 from ci_tasks.core.git.origin import MovedError
-from ci_tasks.deploy.admission import close_finished
 from ci_tasks.deploy.ci import triggered_by
 from ci_tasks.deploy.claim import Turn, held_error, left_error, queued_error
 from ci_tasks.deploy.lease import clock
 from ci_tasks.deploy.model import line_of
+from ci_tasks.deploy.queue.admission import close_finished
+from ci_tasks.deploy.queue.turn import refuse_other
+from ci_tasks.deploy.queue.wait import place_text, waiting_line
 from ci_tasks.deploy.records import new_records
-from ci_tasks.deploy.turn import refuse_other
-from ci_tasks.deploy.wait import place_text, waiting_line
 from ci_tasks.tag import ledger as ledgers
 from ci_tasks.tag import queue
 from ci_tasks.tag.clock import utc_now
@@ -202,11 +202,10 @@ class Place:
                     retry=self._retry,
                     stop=writer.abandon,
                 )
-            except UnknownOutcomeError:
-                raise
-            except CiTasksError:
-                self._nonce = None  # nothing was written for certain, so there is nothing to leave
-                raise
+            except CiTasksError as error:
+                if not isinstance(error, UnknownOutcomeError):
+                    self._nonce = None  # nothing was written for certain, so there is nothing to leave
+                raise interruption.error or error from None
         self._fact = writer.fact
         waiting = queue.waiting(self._fact.ledger) if self._fact.ledger else ()
         self._records = tuple(record for record in waiting if record.nonce == self._nonce)

@@ -1,0 +1,1 @@
+"""The audit of all tags, and of their signatures."""

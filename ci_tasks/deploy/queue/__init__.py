@@ -1,0 +1,1 @@
+"""The queue: joining, waiting, taking a turn, and who is admitted to a claim."""
