@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.deploy.running import GATED, STAGING, Stage, until
-from tests.http.proxy import (
+from tests.http.faults import (
     GATEWAY_TIMEOUT,
     HALF_ANSWER,
     HALF_REQUEST,
@@ -21,11 +21,10 @@ from tests.http.proxy import (
     RESET_REQUEST,
     Fault,
     Kind,
-    Proxy,
     Request,
-    basic,
     refused,
 )
+from tests.http.proxy import Proxy, basic
 from tests.repositories import git
 
 if TYPE_CHECKING:
@@ -189,6 +188,44 @@ def test_f69_two_claims_on_one_region_and_one_beside_them(stage: Stage, proxy: P
     assert sorted(stage.site.repository.recorded()) == ["eu-west", "us-east"]
     assert sorted(stage.statuses()) == [("eu-west", "SUCCESS"), ("us-east", "SUCCESS")]
     stage.check_chain()
+
+
+def test_it_waits_for_its_turn(stage: Stage, proxy: Proxy) -> None:
+    """The answers of joining and of claiming are lost; it runs once all the same, after the one before it."""
+    stage.site.version("api/v1.1.0")
+    owner = stage.start("deploy", *STAGING, *WEST, "--version", "v1.0.0")
+    stage.scripts_started()
+    proxy.start_over(at(LOST_ANSWER, LOST_ANSWER, LOST_ANSWER, HALF_ANSWER))
+    waiter = stage.start("deploy", *STAGING, *WEST, "--version", "v1.1.0", "--wait", "5")
+    until(lambda: ("eu-west", "PENDING") in stage.statuses(), "the place in the queue")
+    stage.go()
+    assert [each.end().code for each in (owner, waiter)] == [0, 0], waiter.said
+    assert stage.site.repository.recorded() == ["eu-west", "eu-west"]
+    assert stage.site.ledger().results() == [
+        ("eu-west", "v1.1.0", "SUCCESS"),
+        ("eu-west", "v1.0.0", "SUCCESS"),
+    ]
+    stage.check_chain()
+
+
+def test_on_to_the_next_environment_and_back_again(site: Site, proxy: Proxy) -> None:
+    """Each of the pushes loses its answer once."""
+    to = ("--env", "production", "--subproject", "api")
+    site.ok("deploy", *to)
+    site.version("api/v1.1.0")
+    site.ok("deploy", *STAGING)
+    proxy.start_over(at(LOST_ANSWER, GATEWAY_TIMEOUT))
+    site.ok("deploy.promote", "--from", "staging", "--to", "production", "--subproject", "api")
+    proxy.start_over(at(HALF_ANSWER, RESET_ANSWER))
+    site.ok("deploy.rollback", *to)
+    ledger = site.ledger("api/production")
+    assert [(one["version"], one["kind"], one["status"]) for one in ledger.records] == [
+        ("v1.0.0", "rollback", "SUCCESS"),
+        ("v1.1.0", "promote", "SUCCESS"),
+        ("v1.0.0", "deploy", "SUCCESS"),
+    ]
+    assert site.target("api/production") == site.target("api/v1.0.0")
+    Stage(site).check_chain("api/production")
 
 
 def test_f76_the_client_dies_and_its_push_arrives(stage: Stage, proxy: Proxy) -> None:

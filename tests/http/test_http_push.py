@@ -10,7 +10,7 @@ import pytest
 from ci_tasks.core.errors import UnavailableError
 from ci_tasks.core.git.push import NotApplied, PushResult, RefUpdate
 from tests.core.places import TAG, hook, origin_of, tag_content
-from tests.http.proxy import (
+from tests.http.faults import (
     GATEWAY_TIMEOUT,
     HALF_ANSWER,
     HALF_REQUEST,
@@ -22,7 +22,6 @@ from tests.http.proxy import (
     RESET_REQUEST,
     Fault,
     Kind,
-    Proxy,
     Request,
     refused,
 )
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.deploy.conftest import Site
+    from tests.http.proxy import Proxy
 
 FAULTS = [
     pytest.param(LOST_REQUEST, id="F74-lost-request"),
