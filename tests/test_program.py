@@ -19,7 +19,7 @@ from ci_tasks.core.errors import ExitCode
 from ci_tasks.core.parameter import example
 from ci_tasks.core.task import CommandTask
 from ci_tasks.program import CiTasksProgram
-from tests.conftest import ROOT
+from tests.conftest import MEASURING, ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,7 +36,7 @@ def ci_tasks_program(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]
     return subprocess.run(
         [sys.executable, "-c", CODE, *words],
         cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "80"},
+        env={**os.environ, **MEASURING, "PYTHONPATH": str(ROOT), "COLUMNS": "80"},
         check=False,
         capture_output=True,
         text=True,

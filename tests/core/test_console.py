@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from ci_tasks.core import console
 from ci_tasks.core.errors import RefusedError
-from tests.conftest import ROOT
+from tests.conftest import MEASURING, ROOT
 
 
 def on_terminal(
@@ -29,6 +29,7 @@ def on_terminal(
         stderr=follower,
         env={
             **os.environ,
+            **MEASURING,
             "PYTHONPATH": str(ROOT),
             "TERM": "xterm-256color",
             "COLUMNS": str(columns),

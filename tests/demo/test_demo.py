@@ -91,6 +91,7 @@ def test_the_demo_is_green_whatever_the_users_git_and_job_are_like(tmp_path: Pat
     assert not summary.exists()
 
 
+@pytest.mark.usefixtures("measured")
 def test_a_kept_demo_is_a_monorepo_with_what_was_shown(tmp_path: Path) -> None:
     done = demo("--keep", temporary=tmp_path / "tmp")
     assert done.returncode == 0, done.stderr

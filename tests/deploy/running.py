@@ -14,7 +14,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.conftest import ROOT, program
+from tests.conftest import MEASURING, ROOT, program
 from tests.repositories import git
 
 if TYPE_CHECKING:
@@ -155,6 +155,7 @@ class Stage:
                 cwd=cwd or self.site.clone,
                 env={
                     **os.environ,
+                    **MEASURING,
                     "PYTHONPATH": str(ROOT),
                     "TMPDIR": str(self.site.temporary),
                     **(env or {}),

@@ -6,20 +6,22 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from ci_tasks.core.entity import from_json
 from ci_tasks.environment.model import CheckedConfiguration, ConfigurationList, ShownConfiguration
+from tests.conftest import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.conftest import Inv
 
     Run = Callable[..., subprocess.CompletedProcess[str]]
 
-PROJECT = Path(__file__).parents[2]
 TASKS = """
 from invoke import Collection
 from ci_tasks.environment import tasks
@@ -50,19 +52,11 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def inv(root: Path) -> Run:
+def inv(inv: Inv, root: Path) -> Run:
     """The real inv in that repository; `folder` is where it is typed."""
 
     def run(*line: str, folder: str = ".") -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [str(Path(sys.executable).parent / "inv"), *line],
-            cwd=root / folder,
-            env={**os.environ, "PYTHONPATH": str(PROJECT)},
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
+        return inv(*line, cwd=root / folder)
 
     return run
 
@@ -296,6 +290,6 @@ def test_nothing_is_changed(root: Path, inv: Run) -> None:
 def test_the_face_starts_without_heavy_modules() -> None:
     code = "import sys, ci_tasks.environment.tasks; print(*sys.modules)"
     loaded = subprocess.run(
-        [sys.executable, "-c", code], cwd=PROJECT, check=True, capture_output=True, text=True
+        [sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True
     ).stdout.split()
     assert not {"msgspec", "git", "rich", "semver"} & set(loaded)

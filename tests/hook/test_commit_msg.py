@@ -218,6 +218,7 @@ def commits(hooked: Hooked, *words: str, env: dict[str, str] | None = None) -> t
     return done.returncode, done.stderr
 
 
+@pytest.mark.usefixtures("measured")
 def test_real_commits(hooked: Hooked) -> None:
     hooked.install()
     status, said = commits(hooked, "--message", "feat(api: a thing")

@@ -124,6 +124,7 @@ def test_where_modules_are_looked_for() -> None:
     assert _search_path([str(package), "/usr/lib/python3"]) == [above, "/usr/lib/python3"]
 
 
+@pytest.mark.usefixtures("measured")
 def test_the_program_can_be_started_as_a_module(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "ci_tasks", "hook.run", "pre-psuh"],

@@ -124,6 +124,7 @@ def test_what_the_framework_says(kind: str | None, old: str | None) -> None:
     assert updates(b"", {"PRE_COMMIT_REMOTE_BRANCH": "refs/heads/x"})[0].old is None
 
 
+@pytest.mark.usefixtures("measured")
 def test_real_pushes(hooked: Hooked) -> None:
     hooked.install()
     for name in ("api/v1.0.0", "api/staging", "nightly"):

@@ -130,6 +130,7 @@ def test_whoever_pushes_may_run_the_hook(site: Site) -> None:
 # Versions, states and foreign tags, through real pushes
 
 
+@pytest.mark.usefixtures("measured")
 def test_foreign_tags_pass(server: Site) -> None:
     server.repository.git("tag", "nightly")
     server.repository.git("push", "--quiet", "origin", "nightly", "main:refs/tags/api/Production")
@@ -138,6 +139,7 @@ def test_foreign_tags_pass(server: Site) -> None:
     server.repository.git("push", "--quiet", "--delete", "origin", "nightly")
 
 
+@pytest.mark.usefixtures("measured")
 def test_a_version_is_there_for_good(server: Site) -> None:
     server.version("api/v1.1.0")
     server.repository.git("commit", "--quiet", "--allow-empty", "--message", "feat: a")
@@ -150,6 +152,7 @@ def test_a_version_is_there_for_good(server: Site) -> None:
     assert "inv tag.state --version v1.1.0 --state deprecated --subproject api" in said
 
 
+@pytest.mark.usefixtures("measured")
 def test_a_version_is_an_annotated_tag_of_its_name_on_a_commit(server: Site) -> None:
     repository = server.repository
     repository.git("tag", "--annotate", "other", "--message", "x")
@@ -190,6 +193,7 @@ def written(repository: Path, content: str) -> str:
     return git(*words, cwd=repository, stdin=content if content.endswith("\n") else f"{content}\n")
 
 
+@pytest.mark.usefixtures("measured")
 def test_a_state_stands_on_its_version(server: Site) -> None:
     repository = server.repository
     server.ok("tag.state", "--version", "v1.0.0", "--state", "stable", *API)
@@ -615,6 +619,7 @@ def signed(site: Site, keys: Keys, monkeypatch: pytest.MonkeyPatch) -> Site:
     return site
 
 
+@pytest.mark.usefixtures("measured")
 def test_f80_an_unsigned_tag_is_declined(signed: Site, keys: Keys) -> None:
     """Our own commands say which rule it is, and exit with REFUSED."""
     keys.configure(signed.clone, "alice", "ssh")
@@ -626,6 +631,7 @@ def test_f80_an_unsigned_tag_is_declined(signed: Site, keys: Keys) -> None:
     signed.ok("tag.create", "--version", "v1.1.0", *API)
 
 
+@pytest.mark.usefixtures("measured")
 def test_a_strangers_signature_is_declined(signed: Site, keys: Keys) -> None:
     keys.configure(signed.clone, "stranger", "ssh")
     done = signed.run("tag.create", "--version", "v1.1.0", *API)
