@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ci_tasks.core.console import one_line, width_of
 from ci_tasks.core.errors import RefusedError, UsageError
 from ci_tasks.core.git.failures import local_failure
-from ci_tasks.hook.header import EXAMPLE, TYPES, Fault, fault_of, is_of_git
+from ci_tasks.hook.header import EXAMPLE, TYPES, Fault, fault_of, footer_fault, is_of_git
 from ci_tasks.hook.message import Cleanup, kept_lines
 from ci_tasks.hook.place import here
 
@@ -40,6 +40,10 @@ def check(path: str) -> int:
     if len(lines) > 1 and lines[1]:
         reason = "a blank line is expected here, between the first line and the rest"
         raise _refused(path, lines[1], Fault(column=0, reason=reason))
+    for number, line in enumerate(lines[2:], start=3):
+        fault = footer_fault(line, is_last=number == len(lines))
+        if fault is not None:
+            raise _refused(path, line, fault)
     return 1
 
 

@@ -1,4 +1,4 @@
-"""The first line of a commit's message, by Conventional Commits 1.0.0 (https://www.conventionalcommits.org)."""
+"""The lines of a commit's message, by Conventional Commits 1.0.0 (https://www.conventionalcommits.org)."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ _OF_GIT = re.compile(
     r"(?:fixup|squash|amend)! \S|(?:Revert|Reapply) \""
     r"|Merge (?:(?:remote-tracking )?branch(?:es)? '|tags? '|commits? '|pull request #)"
 )
+_EMPTY_FOOTER = re.compile(r"\S+(?::| #)")
+_UNTOLD = frozenset({"BREAKING CHANGE:", "BREAKING-CHANGE:"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +32,18 @@ class Fault:
 def is_of_git(line: str) -> bool:
     """True for the lines that git writes itself: merges, reverts, and what `rebase --autosquash` takes in."""
     return bool(_OF_GIT.match(line))
+
+
+def footer_fault(line: str, *, is_last: bool) -> Fault | None:
+    """The fault of a line below the header: a footer without a value is no Conventional Commit.
+
+    Elsewhere than in the last line, a word and a colon are text; a breaking change never is.
+    """
+    if line in _UNTOLD:
+        return Fault(column=len(line), reason="what breaks is expected here, on the same line")
+    if is_last and _EMPTY_FOOTER.fullmatch(line):
+        return Fault(column=len(line), reason="a value is expected here: the last line reads as a footer")
+    return None
 
 
 def fault_of(line: str) -> Fault | None:

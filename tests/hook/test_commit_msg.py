@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ci_tasks.core.errors import RefusedError, UsageError
 from ci_tasks.hook import commit_msg
-from ci_tasks.hook.header import EXAMPLE, TYPES, fault_of, is_of_git
+from ci_tasks.hook.header import EXAMPLE, TYPES, fault_of, footer_fault, is_of_git
 from ci_tasks.hook.message import Cleanup, kept_lines
 from tests.conftest import program
 from tests.repositories import git
@@ -255,6 +255,16 @@ def test_an_edited_message(hooked: Hooked) -> None:
         assert commits(hooked, env={"GIT_EDITOR": edit})[0] == 0
 
 
+def test_a_breaking_change_has_to_be_told(hooked: Hooked) -> None:
+    hooked.install()
+    status, said = commits(hooked, "--message", "feat: it\n\nBREAKING CHANGE: ")
+    assert status == 1
+    assert "what breaks is expected here" in said
+    assert "a value is expected here" in commits(hooked, "--message", "feat: it\n\nSteps:")[1]
+    assert commits(hooked, "--message", "feat: it\n\nSteps:\n- one")[0] == 0
+    assert commits(hooked, "--message", "feat: it\n\nBREAKING CHANGE: the port")[0] == 0
+
+
 def test_merges_reverts_and_fixups(hooked: Hooked) -> None:
     hooked.install()
     commits(hooked, "--message", "feat: a")
@@ -322,7 +332,12 @@ def clean(message: str) -> str:
 def is_accepted(message: str) -> bool:
     """Whether the hook lets the message pass."""
     lines = message.split("\n")
-    return bool(lines[0]) and fault_of(lines[0]) is None and (len(lines) == 1 or not lines[1])
+    if not lines[0] or fault_of(lines[0]) is not None or any(lines[1:2]):
+        return False
+    return all(
+        footer_fault(line, is_last=number == len(lines)) is None
+        for number, line in enumerate(lines[2:], start=3)
+    )
 
 
 def test_most_headers_of_the_agreement_are_accepted() -> None:
