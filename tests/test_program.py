@@ -218,6 +218,8 @@ def test_the_example_of_every_task_can_be_typed(name: str) -> None:
     line = example(ci_tasks.ns[name].__doc__)
     assert line is not None
     read(line, name)
+    # It is the next step after a line that lacks something: these would act without a version to name.
+    assert line.endswith(" --dry-run") is (name in ("deploy.rollback", "deploy.promote"))
 
 
 def read(line: str, name: str) -> None:

@@ -13,13 +13,20 @@ NO_REGION = "-"
 
 
 def used(
-    columns: Sequence[str], rows: Sequence[Sequence[str]], *, always: Collection[str] = ()
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    always: Collection[str] = (),
+    no_region: str = NO_REGION,
 ) -> tuple[list[str], list[list[str]]]:
-    """The columns, and the rows, without those columns that have nothing in any row; `always` stay."""
+    """The columns, and the rows, without those columns that have nothing in any row; `always` stay.
+
+    `no_region` is what an empty cell says in the column of regions.
+    """
     kept = [
         index for index, column in enumerate(columns) if column in always or any(row[index] for row in rows)
     ]
     shown = [
-        [row[index] or (NO_REGION if columns[index] == REGION else "") for index in kept] for row in rows
+        [row[index] or (no_region if columns[index] == REGION else "") for index in kept] for row in rows
     ]
     return [columns[index] for index in kept], shown

@@ -8,17 +8,17 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from ci_tasks.core.secret_forms import SHORTEST, forms_of
+from ci_tasks.core.secret_looks import is_secret_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 STARS = b"***"
-_SECRET_NAME = re.compile(r"TOKEN|SECRET|PASSW|CREDENTIAL|API_?KEY|(?:^|_)KEY(?:$|_)", re.IGNORECASE)
 
 
 def secrets_in(environment: Mapping[str, str]) -> tuple[str, ...]:
     """The values that have to be hidden, as far as the names of their variables tell."""
-    return tuple(value for name, value in environment.items() if _SECRET_NAME.search(name))
+    return tuple(value for name, value in environment.items() if is_secret_name(name))
 
 
 class Redactor:

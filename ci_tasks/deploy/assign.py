@@ -151,7 +151,7 @@ def plan(facts: Facts, *, is_preview: bool = False) -> Assignment:
 
 
 def _region(facts: Facts, region: str | None) -> AssignedRegion:
-    ledger = facts.environment.ledger
+    ledger = facts.ledger
     live = ledger.header.live.get(region_key(region)) if ledger else None
     skip = facts.environment.drift is None and _is_live(live, facts)
     return AssignedRegion(
@@ -232,11 +232,11 @@ def _step(
         environment=facts.tag.environment,
         target=facts.version.commit,
     )
+    live = ledgers.observed(base, now).header.live
     left = tuple(
         record
         for record in records
-        if writer.fact.drift is not None
-        or not _is_live(base.header.live.get(region_key(record.region)), facts)
+        if writer.fact.drift is not None or not _is_live(live.get(region_key(record.region)), facts)
     )
     if state is not None and not left:
         return _without_records(facts, state, writer)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from ci_tasks.core.entity import Entity
-from ci_tasks.tag.names import DeploymentKind, VersionState
-from ci_tasks.tag.past import Past, is_success
+from ci_tasks.tag.names import VersionState
+from ci_tasks.tag.past import Past
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,6 +23,8 @@ PASSED_OVER = "passed over"
 IS_LIVE = "it is the live one"
 NEVER_SUCCEEDED = "it never succeeded here"
 ROLLED_BACK = "it was rolled back from"
+NO_SUCH = "there is no such version"
+WENT_PAST = "a rollback went past it"
 NOTHING_RAN = "nothing ran there before"
 GONE = "its tag is gone"
 MOVED = "its tag stands on another commit than it was deployed from"
@@ -83,7 +85,11 @@ def weigh(
         verdict = PASSED_OVER
         if reason is None:
             verdict = CHOSEN if version == order[0] else FITS
-            reason = _for(past, version, standings) if version == order[0] else f"it comes after {order[0]}"
+            reason = (
+                _for(past, version, standings)
+                if version == order[0]
+                else f"it fits too, but {order[0]} goes first"
+            )
         name = state.value if state else None
         found.append(Candidate(region=region, version=version, state=name, verdict=verdict, reason=reason))
     return found
@@ -99,8 +105,8 @@ def choose(
 ) -> Choice:
     """Where these regions go back to.
 
-    Unless they were `named`, regions are left alone in which the newest version was not tried, in which
-    nothing ever succeeded, and, after a rollback that broke off, those in which it is done.
+    Unless they were `named`, regions are left alone in which the newest version was not tried, or which have
+    left it already, and those in which nothing ever succeeded.
     """
     untouched = {} if named else _untouched(ledger, regions)
     weighed = {
@@ -184,13 +190,14 @@ def _against(past: Past, version: str, standing: Standing) -> str | None:
         return IS_LIVE
     if standing.state is not None and standing.state.is_bad:
         return f"it is {standing.state.value}" + (f": {standing.why}" if standing.why else "")
-    return _impossible(past, version, standing) or (ROLLED_BACK if version in past.left else None)
+    left = (WENT_PAST if version in past.passed else ROLLED_BACK) if version in past.left else None
+    return _impossible(past, version, standing) or left
 
 
 def _impossible(past: Past, version: str, standing: Standing) -> str | None:
     """Why nobody can go back to a version, whoever asks for it; None where it can be done."""
     if version not in past.successes:
-        return NEVER_SUCCEEDED
+        return NO_SUCH if standing.commit is None and version not in past.versions else NEVER_SUCCEEDED
     if standing.commit is None:
         return GONE
     return MOVED if standing.commit != past.successes[version] else None
@@ -218,23 +225,38 @@ def _for(past: Past, version: str, standings: Mapping[str, Standing]) -> str:
 
 
 def _untouched(ledger: Ledger, regions: Sequence[str | None]) -> dict[str | None, str]:
-    """The regions that a rollback of the newest version has no business in, and why."""
+    """The regions that a rollback of the newest version has no business in, and why.
+
+    One rollback may be several claims, of which some are never begun, so what it is about can't be told from
+    the newest record: it is the newest version that is still to be taken back somewhere. A version is as new
+    as when it came last, though it be to a region that has left it.
+    """
     pasts = {region: Past.of(ledger, region) for region in regions}
-    tried = {region: past.newest for region, past in pasts.items() if past.newest is not None}
+    tried = {region: past.tried for region, past in pasts.items() if past.tried is not None}
     if not tried:
         return {}
-    last = max(tried.values(), key=lambda record: record.seq or 0)
-    if last.kind is DeploymentKind.ROLLBACK:
-        parts = {region: past.of_claim(last.claim_id) for region, past in pasts.items()}
-        if not all(part is None or is_success(part) for part in parts.values()):
-            return {
-                region: f"the rollback to {last.version}, which broke off, "
-                + ("is done there" if part else "was not for it")
-                for region, part in parts.items()
-                if part is None or is_success(part)
-            }
+    came = {attempt.what: 0 for attempt in tried.values()}
+    for attempt in (*tried.values(), *(past.undone for past in pasts.values() if past.undone is not None)):
+        if attempt.what in came:
+            came[attempt.what] = max(came[attempt.what], attempt.number)
+    newest = max(came, key=lambda what: came[what])
     return {
-        region: f"{last.version} was not tried there" if region in tried else NOTHING_RAN
-        for region in regions
-        if region not in tried or tried[region].version != last.version
+        region: _why_untouched(past, newest[0])
+        for region, past in pasts.items()
+        if region not in tried or tried[region].what != newest
     }
+
+
+def _why_untouched(past: Past, newest: str) -> str:
+    """Why a rollback from the newest version leaves a region alone."""
+    if past.tried is None:
+        return NOTHING_RAN
+    if past.tried.record.version == newest:
+        return (
+            f"{newest} did not break off there" if not past.tried.is_again else f"{newest} ran there before"
+        )
+    if newest in past.left:
+        return f"it has left {newest} already"
+    return (
+        f"another one came after {newest} there" if newest in past.begun else f"{newest} was not tried there"
+    )

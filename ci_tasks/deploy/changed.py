@@ -9,7 +9,7 @@ from ci_tasks.core.command_line import typed
 from ci_tasks.core.entity import Entity, to_json
 from ci_tasks.core.errors import RefusedError, UsageError
 from ci_tasks.core.git.rereading import until_still
-from ci_tasks.deploy.live_changes import Standing, read_places, standings
+from ci_tasks.deploy.live_changes import Standing, layers_of, read_places, standings
 from ci_tasks.deploy.status import known_environment
 from ci_tasks.project.change import reasons, sort_out
 from ci_tasks.project.dependencies import read_projects
@@ -64,7 +64,8 @@ class ChangePlan(Entity, frozen=True, kw_only=True):
     With `since` (null: not given), what differs between `baseCommits`, where it and the checkout have parted,
     and `commitSha`; else what differs between what runs in `environment` and `commitSha`. `include` is the
     matrix; it and `changed` have dependencies first. `uncommitted` counts the files that are not as
-    committed: they are not looked at.
+    committed: they are not looked at. `withoutEnvironment` are the subprojects (null: the root project) that
+    do not have `environment`, and are passed over.
     """
 
     environment: str | None
@@ -75,6 +76,7 @@ class ChangePlan(Entity, frozen=True, kw_only=True):
     changed: tuple[PlannedChange, ...]
     unchanged: tuple[str | None, ...]
     uncommitted: int
+    without_environment: tuple[str | None, ...]
 
 
 def change_plan(checkout: Checkout, *, since: str | None, environment: str | None) -> ChangePlan:
@@ -129,22 +131,28 @@ def _plan(checkout: Checkout, store: TagStore, since: str | None, environment: s
         changes = sort_out(
             comparison.files, projects, environment=environment, environments=store.grammar.environments
         )
-        found = {name: Standing(reasons=reasons(name, changes, projects)) for name in projects.present}
+        names = projects.present
+        if environment is not None:
+            layers = layers_of(checkout, projects, environment)
+            names = tuple(name for name in names if environment in layers.existing(name))
+        found = {name: Standing(reasons=reasons(name, changes, projects)) for name in names}
     else:
         head, bases = head_of(checkout), ()
         places = read_places(checkout, store, listing, projects, str(environment))
+        places = {name: place for name, place in places.items() if not place.is_absent}
         found = standings(checkout, store, listing, places, projects=projects, releases=releases, head=head)
     changed = [name for name, standing in found.items() if standing.reasons]
-    names = ordered(changed, projects.depends_on)
+    in_order = ordered(changed, projects.depends_on)
     return ChangePlan(
         environment=environment,
         since=since,
         base_commits=bases,
         commit_sha=head,
-        include=tuple(_entry(name, environment, releases.get(name)) for name in names),
-        changed=tuple(_planned(name, found[name], releases.get(name)) for name in names),
+        include=tuple(_entry(name, environment, releases.get(name)) for name in in_order),
+        changed=tuple(_planned(name, found[name], releases.get(name)) for name in in_order),
         unchanged=tuple(name or None for name, standing in found.items() if not standing.reasons),
         uncommitted=len(checkout.repository.changed_paths(("",))),
+        without_environment=tuple(name or None for name in projects.present if name not in found),
     )
 
 

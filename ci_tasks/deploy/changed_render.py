@@ -17,8 +17,12 @@ def change_plan_text(plan: ChangePlan) -> str:
         since = f"since {plan.since} ({', '.join(commit[:12] for commit in plan.base_commits)})"
     else:
         since = f"since what runs in {plan.environment}"
+    absent = ", ".join(name or ROOT for name in plan.without_environment)
+    passed_over = (
+        [console.prose(f"Passed over, as they have no {plan.environment}: {absent}.")] if absent else []
+    )
     if not plan.changed:
-        return console.prose(f"Nothing has changed {since}.")
+        return "\n\n".join([console.prose(f"Nothing has changed {since}."), *passed_over])
     rows = [
         (*head, reason.message)
         for change in plan.changed
@@ -40,5 +44,6 @@ def change_plan_text(plan: ChangePlan) -> str:
             for change in plan.changed
             if change.next_step
         ),
+        *passed_over,
     ]
     return "\n\n".join(blocks)

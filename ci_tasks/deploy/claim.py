@@ -78,7 +78,7 @@ def held_error(
         details.append(lease_line(record))
     details.append(
         "Try again when it is done, or ask it to stop: "
-        + typed(f'deploy.unlock {options(tag)} --deployment {quote(record.deployment_id)} --reason "why"')
+        + typed(f'deploy.cancel {options(tag)} --deployment {quote(record.claim_id)} --reason "why"')
     )
     details += _offer(waiting)
     return ClaimHeldError(
@@ -133,11 +133,16 @@ def left_error(tag: EnvironmentTag, state: ledgers.Ledger | None, deployment_id:
     )
 
 
+_BY_SOMEBODY = ("cancelled: ", "cancelled by ", "unlocked: ")
+
+
 def what_ended(state: ledgers.Ledger | None, deployment_id: str) -> str:
     """What became of a record, as a part of a sentence."""
     if state is None:
         return "the environment tag was deleted"
     for record in state.closed:
+        if record.deployment_id == deployment_id and (record.ended_by or "").startswith(_BY_SOMEBODY):
+            return f"it was {record.ended_by}"
         if record.deployment_id == deployment_id:
             return f"it was closed as {record.status.value}, {record.ended_by or 'nobody said why'}"
     return "the ledger does not hold it any more"

@@ -18,6 +18,7 @@ from ci_tasks.report.headline import headline
 from ci_tasks.report.model import PipelineReport, RegionResult, ScriptLine
 from ci_tasks.report.names import PipelineType, RegionStatus, ReportStatus
 from ci_tasks.report.publish import publish
+from ci_tasks.report.rows import BACK
 from ci_tasks.tag.clock import utc_now
 from ci_tasks.tag.model import region_key
 from ci_tasks.tag.names import DeploymentKind, DeploymentStatus
@@ -76,7 +77,10 @@ def of_course(
         code,
         clock,
         regions=tuple(_regions(plan, course)),
-        logs=tuple(line for each in courses_of(course, undone) for line in _logs(each)),
+        logs=(
+            *(_logs(course) if course else ()),
+            *(f"{BACK}{line}" for each in (undone.courses if undone else ()) for line in _logs(each)),
+        ),
         notices=tuple(notices),
         recorded_in=str(facts.tag) if is_recorded else None,
         claim_id=course.claim_id if course else None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from shlex import quote
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from ci_tasks.tag.grammar import EnvironmentTag
 
 Entry = TypeVar("Entry", bound=Requirement | Freeze)
+
+ENVIRONMENTS = "environments/"
+"""The folder of configuration, of the root project and of each subproject."""
 
 LINK = "120000"
 """The mode that git gives a symbolic link in a tree."""
@@ -75,37 +79,66 @@ def of_commit(
     subproject: str,
     files: Sequence[TreeEntry],
     read: Callable[[Sequence[str]], Iterator[RawObject]],
+    *,
+    environments: Sequence[str] = (),
 ) -> Layers:
-    """The layers of a commit: its files, and how to read their objects. Folders count by what they hold."""
+    """The layers of a commit: its files, and how to read their objects. Folders count by what they hold.
+
+    `environments` are those that there can be, the ones of the settings if none are given.
+    """
     below = [entry for entry in files if entry.path.startswith(tuple(_homes(subproject)))]
     contents = {f"{parent}/": b"" for entry in below for parent in _parents(entry.path)}
     wanted = [entry for entry in below if entry.path.rpartition("/")[2].startswith("config.")]
     links = [entry.path for entry in wanted if entry.mode == LINK]
     if links:
         raise RefusedError(
-            f"{links[0]} is a symbolic link in the version's commit: configuration must be a file.",
+            f"{links[0]} is committed as a symbolic link: configuration must be a file.",
             unchanged="Nothing was changed.",
         )
     for entry, blob in zip(wanted, read([entry.object_id for entry in wanted]), strict=True):
         contents[entry.path] = blob.data
-    return parse_layers(contents, environments=checkout.settings.environments)
+    return parse_layers(contents, environments=environments or checkout.settings.environments)
 
 
-def committed_rules(checkout: Checkout, tag: EnvironmentTag, head: str | None) -> Rules:
-    """The environment's rules as they are committed here; none where it was not there, or can't be read."""
+def committed(checkout: Checkout, subproject: str, head: str | None) -> Layers | None:
+    """The layers as they are committed here; None before the first commit.
+
+    Every folder that is committed counts as an environment: a variable, or an uncommitted setting, that does
+    not name it any more must not make its rules unreadable.
+    """
     if head is None:
-        return Rules()
+        return None
     database = ObjectDatabase(checkout.repository.git_dir, at=checkout.root)
-    files = database.files(head, [home.rstrip("/") for home in _homes(tag.subproject)])
-    try:
-        layers = of_commit(checkout, tag.subproject, files, database.read)
-        return layers.rules(tag.environment, tag.subproject)
-    except UsageError:
+    files = database.files(head, [home.rstrip("/") for home in _homes(subproject)])
+    below = [entry.path.partition(ENVIRONMENTS)[2].split("/") for entry in files]
+    there = [parts[0] for parts in below if len(parts) > 1 and not parts[0].startswith(".")]
+    known = tuple(dict.fromkeys((*checkout.settings.environments, *there)))
+    return of_commit(checkout, subproject, files, database.read, environments=known)
+
+
+def committed_rules(layers: Layers | None, tag: EnvironmentTag) -> Rules:
+    """The environment's rules in what is committed; none where it was not there.
+
+    Raises RefusedError where they can't be read: that they are mended here does not say what they were.
+    """
+    if layers is None or tag.environment not in layers.existing(tag.subproject):
         return Rules()
+    try:
+        return layers.rules(tag.environment, tag.subproject)
+    except UsageError as error:
+        raise RefusedError(
+            f"The rules of {tag.environment} can't be read as they are committed: {error.what}",
+            unchanged="Nothing was changed and no script was run.",
+            details=["Uncommitted changes take no rule away: commit what mends it."],
+            next_step=f"git add {' '.join(quote(home) for home in _homes(tag.subproject))} && git commit",
+        ) from None
 
 
 def guarded(rules: Rules, committed: Rules) -> Rules:
-    """The rules as they stand on disk, but for the guards that an uncommitted edit takes away."""
+    """The rules as they stand on disk, but for the guards that an uncommitted edit takes away.
+
+    Regions are a guard, too: a canary goes ahead of all that are there.
+    """
     kept = [key for key in ("protected", "branches", "verify") if key in committed.sources]
     return msgspec.structs.replace(
         rules,
@@ -114,6 +147,7 @@ def guarded(rules: Rules, committed: Rules) -> Rules:
         verify=rules.verify if committed.verify is Verify.NONE else committed.verify,
         requires=_joined(committed.requires, rules.requires),
         freeze=_joined(committed.freeze, rules.freeze),
+        regions=tuple(dict.fromkeys((*committed.regions, *rules.regions))),
         sources={**rules.sources, **{key: committed.sources[key] for key in kept}},
     )
 
@@ -126,7 +160,7 @@ def _joined(committed: tuple[Entry, ...], here: tuple[Entry, ...]) -> tuple[Entr
 
 
 def _homes(subproject: str) -> list[str]:
-    return ["environments/", f"{subproject}/environments/"] if subproject else ["environments/"]
+    return [ENVIRONMENTS, f"{subproject}/{ENVIRONMENTS}"] if subproject else [ENVIRONMENTS]
 
 
 def _parents(path: str) -> list[str]:

@@ -71,8 +71,9 @@ class Crew:
             self._settle(record, run, rest)
 
     def _run(self, record: Deployment, run: RegionRun) -> None:
+        self.lease.heed(self.stop)
         if self.stop.reason is not None:
-            run.status, run.ended_by = DeploymentStatus.CANCELLED, f"not started: {self.stop.reason}"
+            run.status, run.ended_by = DeploymentStatus.CANCELLED, _not_started(self.stop.reason)
             return
         (planned,) = (region for region in self.plan.to_do if region.region == record.region)
         run_scripts(self.stage, self.plan, planned, stop=self.stop, record=record, run=run)
@@ -84,7 +85,7 @@ class Crew:
         if self._is_the_end(run):
             for other, other_run in rest:
                 other_run.status = DeploymentStatus.CANCELLED
-                other_run.ended_by = f"not started: {self.stop.reason or f'{record.region} did not succeed'}"
+                other_run.ended_by = _not_started(self.stop.reason or f"{record.region} did not succeed")
                 results[other.deployment_id] = (other_run.status, False, other_run.ended_by)
         outcome = f"{record.region or record.environment}: {record.version} {run.status.value}"
         failpoint("before_settle")
@@ -104,3 +105,9 @@ class Crew:
         if run.status is DeploymentStatus.SUCCESS:
             return False
         return self.plan.on_failure is not OnFailure.KEEP_GOING or self.stop.reason is not None
+
+
+def _not_started(reason: str) -> str:
+    """Why a region was not tried; a sentence becomes a part of one."""
+    begin, space, rest = reason.partition(" ")
+    return f"not started: {begin.lower() if begin in ('Stopped', 'The') else begin}{space}{rest}"

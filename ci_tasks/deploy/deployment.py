@@ -6,15 +6,16 @@ import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ci_tasks.core import console
+from ci_tasks.core import console, signals
 from ci_tasks.core.command_line import typed
 from ci_tasks.core.entity import Entity
-from ci_tasks.core.errors import CiTasksError, ConflictError, ExitCode, UsageError
+from ci_tasks.core.errors import CiTasksError, ConflictError, ExitCode, UnavailableError, UsageError
 from ci_tasks.core.failpoint import failpoint
 from ci_tasks.core.process.environment import check_first_line, child_environment
 from ci_tasks.core.redact import Redactor, secrets_in
 from ci_tasks.deploy import conclude, facts, source, undo
 from ci_tasks.deploy.claim import ClaimHeldError, PlanOutdatedError, Turn
+from ci_tasks.deploy.left import LEFT
 from ci_tasks.deploy.model import Plan, Request, line_of
 from ci_tasks.deploy.override import OVERRIDDEN
 from ci_tasks.deploy.plan import UNCOMMITTED, plan
@@ -89,10 +90,13 @@ class Prepared:
     clock: conclude.Clock
 
 
-def planned(checkout: Checkout, request: Request, *, environ: Mapping[str, str]) -> Prepared:
-    """Read and plan. Nothing is changed, and nobody is asked."""
+def planned(
+    checkout: Checkout, request: Request, *, environ: Mapping[str, str], claim_id: str | None = None
+) -> Prepared:
+    """Read and plan. Nothing is changed, and nobody is asked; `claim_id` waits for its turn with it."""
     clock = conclude.Clock()
     reading = facts.gather(checkout, request, environ=environ)
+    reading = replace(reading, facts=replace(reading.facts, claim_id=claim_id))
     return Prepared(reading=reading, plan=plan(reading.facts), clock=clock)
 
 
@@ -131,12 +135,14 @@ def execute(checkout: Checkout, prepared: Prepared, *, environ: Mapping[str, str
         conclude.keep(checkout, redacted(report, redactor.text), environ)
         raise
     undone = _undone(checkout, prepared, course, redactor, environ=environ) if course else None
-    failpoint("before_report")
-    report = redacted(conclude.of_course(reading.facts, made, course, clock, undone=undone), redactor.text)
+    with signals.deferred():  # what is recorded is done: a signal does not take its report away
+        failpoint("before_report")
+        report = conclude.of_course(reading.facts, made, course, clock, undone=undone)
+        conclusion = conclude.keep(checkout, redacted(report, redactor.text), environ)
     return Result(
         plan=made,
         deployments=[record for each in undo.courses_of(course, undone) for record in each.deployments],
-        conclusion=conclude.keep(checkout, report, environ),
+        conclusion=conclusion,
         code=undo.exit_code(course, undone) if course else ExitCode.OK,
     )
 
@@ -149,8 +155,8 @@ def _in_turn(
     if wait is None or made.refusals or made.is_rehearsal or not made.to_do:
         return prepared, _carried_out(checkout, prepared, redactor)
 
-    def again(request: Request) -> Prepared:
-        return planned(checkout, request, environ=environ)
+    def again(request: Request, claim_id: str | None) -> Prepared:
+        return planned(checkout, request, environ=environ, claim_id=claim_id)
 
     _require_startable(checkout, prepared.reading, made)
     with left_at_the_end(Place(checkout, prepared, again=again, seconds=wait)) as place:
@@ -158,7 +164,7 @@ def _in_turn(
             prepared = place.turn(prepared)
             try:
                 course = _carried_out(checkout, prepared, redactor)
-            except (ClaimHeldError, PlanOutdatedError) as error:
+            except (ClaimHeldError, PlanOutdatedError, UnavailableError) as error:
                 place.beaten(error)
                 continue
             if course is not None:
@@ -273,6 +279,9 @@ def _refuse_long(environment: Mapping[str, str]) -> None:
             )
 
 
+SAID_FIRST = (UNCOMMITTED, OVERRIDDEN, LEFT)
+"""How notices begin that are said before the first script."""
+
 _DOING = {
     DeploymentKind.DEPLOY: "Deploying",
     DeploymentKind.PROMOTE: "Promoting",
@@ -296,5 +305,5 @@ def _say_plan(made: Plan, kind: DeploymentKind) -> None:
     else:
         console.progress(f"{_DOING[kind]} {name}{made.version}{newest} to {place}")
     for notice in made.notices:
-        if notice.startswith((UNCOMMITTED, OVERRIDDEN)):
+        if notice.startswith(SAID_FIRST):
             console.note(notice)

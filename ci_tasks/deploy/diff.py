@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from ci_tasks.core.command_line import typed
@@ -16,7 +17,9 @@ from ci_tasks.deploy.diff_model import CommitLine, CommitSide, Difference, Regio
 from ci_tasks.deploy.model import Request
 from ci_tasks.deploy.pipeline_files import of_commit, on_disk
 from ci_tasks.deploy.status import known_environment, place
+from ci_tasks.tag import ledger as ledgers
 from ci_tasks.tag import subproject as subprojects
+from ci_tasks.tag.clock import utc_now
 from ci_tasks.tag.grammar import VersionTag, parse_version
 from ci_tasks.tag.lines import options
 from ci_tasks.tag.model import region_key
@@ -51,7 +54,11 @@ def difference(
     there, or where `source` has none for certain.
     """
     if (to is None) == (source is None):
-        raise UsageError("Say either --to, a version, or --with, another environment.")
+        option = f" --subproject {quote(subproject)}" if subproject else ""
+        raise UsageError(
+            "Say either --to, a version, or --with, another environment.",
+            next_step=typed(f"deploy.diff --env {quote(environment)}{option} --to {quote(to or 'v1.0.0')}"),
+        )
     asked = parse_version(to) if to is not None else None
     store, tag = place(checkout, environment=environment, subproject=subproject, line="deploy.diff")
     if asked is None:
@@ -129,7 +136,7 @@ class _Comparison:
     @property
     def ledger(self) -> Ledger | None:
         """What the environment tag says."""
-        return self.fact.ledger
+        return ledgers.observed(self.fact.ledger, utc_now()) if self.fact.ledger else None
 
     def _live(self, region: str | None) -> Live | None:
         live = self.ledger.header.live.get(region_key(region)) if self.ledger else None
@@ -234,8 +241,10 @@ class _Comparison:
             )
         try:
             return of_commit(self.database, commits.scripts, self.tag, region)
-        except CiTasksError:
-            self.notices.append(f"{place}: the commit {commits.scripts[:12]} of its scripts is not here.")
+        except CiTasksError as error:
+            is_here = self.database.kinds([commits.scripts]).get(commits.scripts) == "commit"
+            why = f"can't be read: {error.what}" if is_here else "is not here."
+            self.notices.append(f"{place}: the commit {commits.scripts[:12]} of its scripts {why}")
             return None
 
 

@@ -99,14 +99,17 @@ def _gathered(checkout: Checkout, request: Request, environ: Mapping[str, str]) 
         remote=None if checkout.origin.is_self else checkout.settings.remote,
         stale_note=stale_note(checkout, version_tag, version.ref),
         now=utc_now(),
-        elsewhere=requirements.read(
-            store, listing, tag, rules=pipeline.rules, layers=pipeline.layers, objects=objects
-        ),
+        elsewhere=requirements.read(store, listing, tag, pipeline=pipeline, objects=objects),
         override=override,
         objection=objection,
         unreadable=unreadable,
         signature=verification.signature_of(checkout, version.ref, pipeline.allowed_signers),
         allowed_signers=pipeline.allowed_signers,
+        is_unpushed=(
+            pipeline.head is not None
+            and not (is_ci(environ) or checkout.origin.is_self)
+            and checkout.repository.is_unpushed(pipeline.head, checkout.settings.remote)
+        ),
         is_unsigned=is_assignment and verification.is_unsigned(checkout, environment_ref),
     )
     return Reading(facts=facts, store=store, files=files)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ci_tasks.deploy.model import Refusal, line_of
@@ -18,14 +17,21 @@ if TYPE_CHECKING:
 
 
 def refusals(facts: Facts) -> Iterator[Refusal]:
-    """Every freeze that holds now and that no label of the request passes."""
+    """Every freeze that holds now and that no label of the request passes.
+
+    The next line passes none of them: whoever copies it does not mean that yet.
+    """
     closed = _not_exempt(facts)
+    line = line_of(facts.request, facts.tag.subproject, version=str(facts.version.tag.version))
     for freeze in closed:
         if holding(freeze, facts.now) is not None:
             yield Refusal(
                 rule="freeze",
-                message=f"{facts.tag.environment} is frozen{_until(freeze, thaw(closed, facts.now))}.",
-                next_step=_way_round(facts, freeze),
+                message=(
+                    f"{facts.tag.environment} is frozen{_until(freeze, thaw(closed, facts.now))}"
+                    f"{_way_round(facts, freeze)}."
+                ),
+                next_step=f"{line} --dry-run",
                 source=freeze.source,
             )
 
@@ -54,12 +60,12 @@ def _until(freeze: Freeze, end: datetime | None) -> str:
 
 
 def _way_round(facts: Facts, freeze: Freeze) -> str:
-    """The line for what can't wait: with the label that passes, else with an override."""
-    version = str(facts.version.tag.version)
+    """What passes, for what can't wait: a label, else an override; a rollback is told nothing of it."""
+    if facts.request.kind is DeploymentKind.ROLLBACK:
+        return ""
     takes_labels = facts.request.kind is not DeploymentKind.ASSIGN
     others: Sequence[Freeze] = [one for one in _not_exempt(facts) if holding(one, facts.now) is not None]
     for label in freeze.exempt if takes_labels else ():
         if all(label in one.exempt for one in others):
-            request = replace(facts.request, labels=(*facts.request.labels, label))
-            return line_of(request, facts.tag.subproject, version=version)
-    return f'{line_of(facts.request, facts.tag.subproject, version=version)} --override "why"'
+            return f"; what can't wait takes --label {label}"
+    return '; what can\'t wait takes --override "why"'

@@ -146,10 +146,13 @@ class Lease:
                     self._not_renewed = error
 
     def _is_unwanted(self) -> bool:
-        """Whether the claim seems to be broken, or asked to stop; a renewal finds out whether it is."""
-        if self._store.origin.tip(ref_of(self.tag)) == self._writer.fact.object_id:
-            return False
-        state = self._store.environment(self.tag).ledger
+        """Whether the claim seems to be broken, or asked to stop; a renewal finds out whether it is.
+
+        A push of ours may have carried a request along, so that the tag stands where we left it.
+        """
+        fact = self._writer.fact
+        is_ours = self._store.origin.tip(ref_of(self.tag)) == fact.object_id
+        state = fact.ledger if is_ours else self._store.environment(self.tag).ledger
         with self._lock:
             found = {record.deployment_id: record for record in (state.open if state else ())}
             mine = [found.get(deployment_id) for deployment_id in self.records]
@@ -165,6 +168,28 @@ class Lease:
                 self._give_up(self._explained(error, what), stop)
                 return
 
+    def heed(self, stop: StopRequest) -> None:
+        """Ask `stop` to end what we do where the ledger, as we last saw it, asks us to; nothing is read."""
+        with self._lock:
+            mine = [record for record in self._open() if record.deployment_id in self.records]
+        asked = self._asked(mine)
+        if asked is not None:
+            self._give_up(asked, stop)
+
+    def _open(self) -> tuple[Deployment, ...]:
+        return self.ledger.open if self.ledger else ()
+
+    def _asked(self, mine: Sequence[Deployment]) -> StopAskedError | None:
+        """The error where somebody has asked one of these records to stop."""
+        asked = next((record.stop_requested for record in mine if record.stop_requested), None)
+        if asked is None:
+            return None
+        return StopAskedError(
+            f"Stopped because it was asked to: {asked}",
+            unchanged=f"{self.tag} keeps its target.",
+            next_step=typed(f"deploy.status {options(self.tag)}"),
+        )
+
     def _give_up(self, error: CiTasksError, stop: StopRequest) -> None:
         self.trouble = self.trouble or error
         stop.request(error.what)
@@ -175,13 +200,9 @@ class Lease:
 
         def extended(state: ledgers.Ledger | None) -> ledgers.Ledger:
             mine = self._still_running(state)
-            asked = next((record.stop_requested for record in mine if record.stop_requested), None)
+            asked = self._asked(mine)
             if asked is not None:
-                raise StopAskedError(
-                    f"Stopped because it was asked to: {asked}",
-                    unchanged=f"{self.tag} keeps its target.",
-                    next_step=typed(f"deploy.status {options(self.tag)}"),
-                )
+                raise asked
             assert state is not None  # noqa: S101 - _still_running raises for None
             return self._extend(state)
 

@@ -13,12 +13,15 @@ from ci_tasks.environment.tree import gather
 from ci_tasks.project.change import is_of_pipeline, reasons, sort_out
 from ci_tasks.project.model import ChangeReason
 from ci_tasks.project.names import ReasonKind
+from ci_tasks.tag import ledger as ledgers
+from ci_tasks.tag.clock import utc_now
 from ci_tasks.tag.grammar import EnvironmentTag, VersionTag, parse_version
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from ci_tasks.core.checkout import Checkout
+    from ci_tasks.environment.configuration import Layers
     from ci_tasks.project.change import Changes
     from ci_tasks.project.dependencies import Projects
     from ci_tasks.tag.ledger import Ledger
@@ -48,11 +51,17 @@ class Running:
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """What an environment's tag says of a subproject, by region; `problem` says why it can't be read."""
+    """What an environment's tag says of a subproject, by region; `problem` says why it can't be read.
+
+    `is_absent`: the subproject does not have that environment, and so no regions there. `coming` are the
+    versions that are being deployed there just now.
+    """
 
     tag: EnvironmentTag
     regions: tuple[Running, ...]
     problem: str | None = None
+    is_absent: bool = False
+    coming: tuple[str, ...] = ()
 
     @property
     def commits(self) -> frozenset[str]:
@@ -79,27 +88,43 @@ def read_places(
 ) -> dict[str, Place]:
     """What the environment's tags say; a fixed number of git processes.
 
-    Raises MovedError where a tag has moved since its listing: read all of it again.
+    Raises MovedError where a tag has moved since its listing: read all of it again; UsageError where none of
+    the subprojects has that environment.
     """
     tags = {name: EnvironmentTag(subproject=name, environment=environment) for name in projects.present}
     refs = {name: ref for name, tag in tags.items() if (ref := listing.refs.get(str(tag))) is not None}
     objects = store.objects(list(refs.values()))
-    files = gather(checkout.root, [name for name in projects.present if name])
-    layers = parse_layers(files, environments=checkout.settings.environments)
-    places = {}
+    layers = layers_of(checkout, projects, environment)
+    places, now = {}, utc_now()
     for name, tag in tags.items():
+        if environment not in layers.existing(name):
+            places[name] = Place(tag=tag, regions=(), is_absent=True)
+            continue
         regions = layers.regions(environment, name) or ("",)
         ledger, problem = None, None
         if name in refs:
             try:
-                ledger = store.environment_of(tag, refs[name], objects, listing=listing).ledger
+                fact = store.environment_of(tag, refs[name], objects, listing=listing)
+                ledger, problem = fact.ledger, fact.drift
             except MovedError:
                 raise
             except (ConflictError, RefusedError, UsageError) as error:  # one bad tag hides no other
                 problem = error.what
+        ledger = ledgers.observed(ledger, now) if ledger else None
         running = tuple(what_runs(ledger, region) for region in regions)
-        places[name] = Place(tag=tag, regions=running, problem=problem)
+        held = ledgers.holders(ledger, tuple(region or None for region in regions)) if ledger else ()
+        coming = tuple(dict.fromkeys(record.version for record in held))
+        places[name] = Place(tag=tag, regions=running, problem=problem, coming=coming)
     return places
+
+
+def layers_of(checkout: Checkout, projects: Projects, environment: str) -> Layers:
+    """The configuration of all subprojects; UsageError where none of them has that environment."""
+    files = gather(checkout.root, [name for name in projects.present if name])
+    layers = parse_layers(files, environments=checkout.settings.environments)
+    if projects.present and not any(environment in layers.existing(name) for name in projects.present):
+        layers.regions(environment, projects.present[0])  # it says what to do
+    return layers
 
 
 def what_runs(ledger: Ledger | None, region: str) -> Running:

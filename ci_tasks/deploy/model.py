@@ -10,6 +10,7 @@ from ci_tasks.core.command_line import typed
 from ci_tasks.core.entity import Entity
 from ci_tasks.core.errors import ExitCode, UsageError
 from ci_tasks.environment.names import OnFailure
+from ci_tasks.tag import ledger as ledgers
 from ci_tasks.tag.lines import options
 from ci_tasks.tag.names import DeploymentKind
 from ci_tasks.tag.plain_git import git_show
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from ci_tasks.script.mode import Decision
     from ci_tasks.script.model import CIScript
     from ci_tasks.tag.grammar import EnvironmentTag, StateTag
+    from ci_tasks.tag.ledger import Ledger
     from ci_tasks.tag.model import Override, Run
     from ci_tasks.tag.names import VersionState
     from ci_tasks.tag.store import EnvironmentFact, VerifiedVersion
@@ -40,7 +42,7 @@ class Request:
     `version` None: the newest release; no `regions`: every one. `override` is the reason of an override,
     `wait` the seconds that may be spent in the queue (None: not to queue), `source` the environment that a
     promotion takes its version from, `labels` what exempts from a rule such as `freeze`. `adopt` belongs to
-    `tag.assign` alone.
+    `tag.assign` alone. `is_picked`: nobody typed the version of a rollback; its lines do not either.
     """
 
     environment: str
@@ -59,6 +61,7 @@ class Request:
     keep_going: bool = False
     labels: tuple[str, ...] = ()
     source: str | None = None
+    is_picked: bool = False
 
     def __post_init__(self) -> None:
         """UsageError for two options of which each takes back what the other says."""
@@ -88,7 +91,8 @@ class Facts:
     a new one is to take its place. `signature` is the version's, None where the rules do not ask for one.
     `is_unsigned`: the environment tag itself lacks the good signature that the settings ask for; it is looked
     at for an assignment alone. `now` is the time by which rules are judged, `elsewhere` what ran in the other
-    environments that they ask about, by name.
+    environments that they ask about, by name. `claim_id` is the claim that waits for its turn with this.
+    `is_unpushed`: the rules are of a commit that is on no branch of the remote, as far as this clone knows.
     """
 
     request: Request
@@ -121,6 +125,14 @@ class Facts:
     signature: Signature | None = None
     allowed_signers: AllowedSigners | None = None
     is_unsigned: bool = False
+    is_unpushed: bool = False
+    claim_id: str | None = None
+
+    @property
+    def ledger(self) -> Ledger | None:
+        """The environment's ledger as it has to be judged now; who writes goes on from `environment`."""
+        state = self.environment.ledger
+        return None if state is None else ledgers.observed(state, self.now)
 
     @property
     def show_line(self) -> str:
@@ -139,7 +151,7 @@ def line_of(request: Request, subproject: str | None, *, version: str | None = N
     """The line that asks for the same again; `version` where the line is about that one and no other."""
     words = [*_TASKS[request.kind], *_place(request)]
     words += ["--subproject", subproject] if subproject else []
-    version = version or request.version
+    version = None if request.is_picked else version or request.version
     if version and request.kind is not DeploymentKind.PROMOTE:  # which takes what runs in the source
         words += ["--to" if request.kind is DeploymentKind.ROLLBACK else "--version", version]
     words += [word for region in request.regions for word in ("--region", region)]

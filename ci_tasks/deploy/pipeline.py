@@ -35,9 +35,11 @@ class Pipeline:
     """The checkout as it stands on disk. `inputs` is the SHA-256 of the scripts, `head` what is checked out.
 
     `allowed_signers` is None where the rules ask for no signature, `changed_paths` what is not as committed.
+    `committed` are the layers of `head`, None where they are the same.
     """
 
     layers: Layers
+    committed: Layers | None
     rules: Rules
     scripts: tuple[ScriptFact, ...]
     inputs: str
@@ -63,10 +65,11 @@ def read(
     if is_assignment:
         signing = signer_files(checkout.settings.allowed_signers)
         changed = tuple(path for path in changed if path in signing or "environments" in path.split("/"))
-    if changed:
-        rules = configuration.guarded(rules, configuration.committed_rules(checkout, tag, head))
+    committed = configuration.committed(checkout, subproject, head) if changed else None
+    rules = configuration.guarded(rules, configuration.committed_rules(committed, tag))
     return Pipeline(
         layers=layers,
+        committed=committed,
         rules=rules,
         scripts=scripts,
         inputs=_inputs(script_files),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ci_tasks.core.encrypted import belongs_encrypted
 from ci_tasks.core.files import read_file
-from ci_tasks.deploy.changed_values import WHOLE, secret_names
+from ci_tasks.deploy.changed_values import secret_names
 from ci_tasks.deploy.configuration import LINK, blob_id
 from ci_tasks.environment.layout import chain
 from ci_tasks.script.names import Category
@@ -18,10 +18,23 @@ if TYPE_CHECKING:
     from ci_tasks.core.git.objects import ObjectDatabase
     from ci_tasks.tag.grammar import EnvironmentTag
 
+WHOLE = ""
+"""The key of a secrets file that can't be taken apart, and of a script."""
+
 _EXECUTABLE = "100755"
 _PLAIN = "100644"
 _LARGEST = 1 << 24
-"""Bytes of a file that is looked at."""
+"""Bytes of a file that is looked into; of a larger one it is known whether it has changed."""
+
+_LARGEST_ON_DISK = 1 << 30
+
+
+@dataclass(frozen=True, kw_only=True)
+class Content:
+    """A file's content: the id that git gives it, and the bytes, None where they are too many."""
+
+    object_id: str
+    data: bytes | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,9 +44,11 @@ class PipelineFiles:
     secrets: dict[tuple[str, str], str] = field(default_factory=dict)
     scripts: dict[tuple[str, str], str] = field(default_factory=dict)
 
-    def add(self, path: str, data: bytes) -> None:
-        """Take the keys of an encrypted file."""
-        self.secrets.update({(path, key): value for key, value in secret_names(data, path).items()})
+    def add(self, path: str, content: Content) -> None:
+        """Take the keys of an encrypted file; of one that can't be taken apart, the whole of it."""
+        names = secret_names(content.data, path) if content.data is not None else None
+        found = {WHOLE: content.object_id} if names is None else names
+        self.secrets.update({(path, key): value for key, value in found.items()})
 
 
 def on_disk(checkout: Checkout, tag: EnvironmentTag, region: str | None) -> PipelineFiles:
@@ -42,13 +57,12 @@ def on_disk(checkout: Checkout, tag: EnvironmentTag, region: str | None) -> Pipe
     for folder in _secret_folders(tag, region):
         for path in _files(checkout, folder):
             if belongs_encrypted(path):
-                found.add(path, read_file(checkout.root / path, root=checkout.root, largest=_LARGEST))
+                found.add(path, _on_disk(checkout, path))
     for folder in _script_folders(tag):
         for path in _files(checkout, folder):
-            data = read_file(checkout.root / path, root=checkout.root, largest=_LARGEST)
+            content = _on_disk(checkout, path)
             mode = _EXECUTABLE if os.access(checkout.root / path, os.X_OK) else _PLAIN
-            name = blob_id(data, checkout.repository.object_format)
-            found.scripts[path, WHOLE] = f"{mode} {name}"
+            found.scripts[path, WHOLE] = f"{mode} {content.object_id}"
     return found
 
 
@@ -63,10 +77,21 @@ def of_commit(
         if _folder(entry.path) in scripts:
             found.scripts[entry.path, WHOLE] = f"{entry.mode} {entry.object_id}"
     encrypted = [entry for entry in files if _folder(entry.path) in folders and belongs_encrypted(entry.path)]
-    blobs = database.read([entry.object_id for entry in encrypted], limit=_LARGEST)
-    for entry, blob in zip(encrypted, blobs, strict=True):
-        found.add(entry.path, blob.data)
+    sizes = database.sizes([entry.object_id for entry in encrypted])
+    small = [entry for entry in encrypted if sizes.get(entry.object_id, 0) <= _LARGEST]
+    for entry, blob in zip(small, database.read([entry.object_id for entry in small]), strict=True):
+        found.add(entry.path, Content(object_id=entry.object_id, data=blob.data))
+    for entry in encrypted:
+        if sizes.get(entry.object_id, 0) > _LARGEST:
+            found.add(entry.path, Content(object_id=entry.object_id))
     return found
+
+
+def _on_disk(checkout: Checkout, path: str) -> Content:
+    """The content of a file of the checkout."""
+    data = read_file(checkout.root / path, root=checkout.root, largest=_LARGEST_ON_DISK)
+    name = blob_id(data, checkout.repository.object_format)
+    return Content(object_id=name, data=data if len(data) <= _LARGEST else None)
 
 
 def _secret_folders(tag: EnvironmentTag, region: str | None) -> list[str]:

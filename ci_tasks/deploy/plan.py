@@ -6,7 +6,7 @@ import itertools
 from typing import TYPE_CHECKING
 
 from ci_tasks.core.errors import UsageError, bad_choice
-from ci_tasks.deploy import override, rules, verification
+from ci_tasks.deploy import left, override, rules, verification
 from ci_tasks.deploy.labels import refuse_unknown
 from ci_tasks.deploy.model import Facts, Plan, PlannedRegion, PlannedScript
 from ci_tasks.deploy.rules import is_assignment, some
@@ -61,6 +61,7 @@ def plan(facts: Facts, *, is_preview: bool = False) -> Plan:
         refusals=standing,
         notices=[
             *notices(facts),
+            *left.notices(facts, coming),
             *rules.notices(facts, coming),
             *override.notices(facts, overridden, is_preview=is_preview, is_recorded=not rehearsal),
         ],
@@ -109,7 +110,7 @@ def selected_of(request: Request, environment: str, regions: tuple[str, ...]) ->
 
 
 def _region(facts: Facts, region: str | None, *, rehearsal: bool) -> PlannedRegion:
-    ledger = facts.environment.ledger
+    ledger = facts.ledger
     live = ledger.header.live.get(region_key(region)) if ledger else None
     version = facts.version.tag.version
     resolved = _resolved(facts, region)
@@ -203,7 +204,7 @@ def moves_tag(facts: Facts) -> bool:
 
 def _ledger_notices(facts: Facts) -> Iterator[str]:
     """What the ledger tells before anything is tried: who is at work, what was tampered with."""
-    state = facts.environment.ledger
+    state = facts.ledger
     if state is None:
         return
     faults = chain.faults(state)
@@ -212,7 +213,7 @@ def _ledger_notices(facts: Facts) -> Iterator[str]:
     for record in ledgers.holders(state, selected(facts)):
         where = f" in {record.region}" if record.region else ""
         yield f"{record.deployment_id} of {record.triggered_by} holds the claim{where} just now."
-    for record in queue.before(state, selected(facts)):
+    for record in queue.before(state, selected(facts), claim_id=facts.claim_id):
         where = f" for {record.region}" if record.region else ""
         yield f"{record.deployment_id} of {record.triggered_by} waits in the queue{where}."
     for key, live in state.header.live.items():

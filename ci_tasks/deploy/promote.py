@@ -80,6 +80,7 @@ def promote(checkout: Checkout, promotion: Promotion, *, environ: Mapping[str, s
         parts,
         environ=environ,
         waits_for=found.waits_for,
+        line=promotion.line if len(parts) > 1 else None,
         again=replace(promotion, request=replace(promotion.request, yes=True)).line,
     )
 
@@ -143,9 +144,16 @@ def _found(checkout: Checkout, grammar: Grammar, promotion: Promotion) -> Parts:
         places = {
             name: place
             for name, place in places.items()
-            if request.again or fault_of(place, listing) or _differs(place, there[name], request)
+            if not there[name].is_absent
+            and (request.again or fault_of(place, listing) or _differs(place, there[name], request))
         }
+        absent = [name or "the root project" for name, place in there.items() if place.is_absent]
+        if absent:
+            console.note(f"Passed over, as they have no {request.environment}: {', '.join(absent)}.")
     _refuse(places, listing)
+    for place in places.values():
+        for version in place.coming:
+            console.note(f"{place.tag}: {version} is on its way there; {place.regions[0].version} is taken.")
     order = ordered(places, projects.depends_on)
     return Parts(
         requests=[

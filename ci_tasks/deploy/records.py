@@ -10,7 +10,7 @@ import msgspec
 
 from ci_tasks.tag.limits import fitted
 from ci_tasks.tag.model import Deployment
-from ci_tasks.tag.names import DeploymentStatus
+from ci_tasks.tag.names import DeploymentKind, DeploymentStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -65,7 +65,7 @@ def new_records(
                 nonce=nonce,
                 kind=facts.request.kind,
                 override=facts.override if is_overridden else None,
-                reason=facts.request.reason,
+                reason=facts.request.reason or _origin(facts),
                 run=facts.run,
                 host=socket.gethostname(),
                 commits=commits,
@@ -77,10 +77,17 @@ def new_records(
         for region in regions
     )
     waited = {record.region: record for record in turn.records} if turn else {}
-    return tuple(_at_its_turn(waited[each.region], each) if waited else each for each in made)
+    return tuple(at_its_turn(waited[each.region], each) if waited else each for each in made)
 
 
-def _at_its_turn(waiting: Deployment, running: Deployment) -> Deployment:
+def _origin(facts: Facts) -> str | None:
+    """Where a promotion took its version from: a record has no other place for it."""
+    is_promotion = facts.request.kind is DeploymentKind.PROMOTE
+    return f"from {facts.request.source}" if is_promotion else None
+
+
+def at_its_turn(waiting: Deployment, running: Deployment) -> Deployment:
+    """The record that waited, as it runs: `running` is what a new one would be."""
     return msgspec.structs.replace(
         waiting,
         status=DeploymentStatus.RUNNING,
@@ -89,6 +96,7 @@ def _at_its_turn(waiting: Deployment, running: Deployment) -> Deployment:
         commits=running.commits,
         inputs=running.inputs,
         uncommitted=running.uncommitted,
+        override=waiting.override if running.override else None,  # it may not be needed any more
         queue_position=None,
         estimated_wait_time=None,
     )

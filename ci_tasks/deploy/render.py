@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from ci_tasks.core import console
-from ci_tasks.core.columns import REGION, used
+from ci_tasks.core.columns import NO_REGION, REGION, used
 from ci_tasks.core.command_line import typed
 from ci_tasks.deploy.model import review_line
 from ci_tasks.deploy.queue.wait import place_text
@@ -23,10 +25,11 @@ if TYPE_CHECKING:
 
     from ci_tasks.deploy.assign import AssignedRegion, Assignment, AssignmentAnswer
     from ci_tasks.deploy.deployment import Result
-    from ci_tasks.deploy.model import Plan, PlannedRegion
+    from ci_tasks.deploy.model import Plan, PlannedRegion, Refusal
     from ci_tasks.deploy.review import ReviewAnswer
     from ci_tasks.deploy.status import EnvironmentStatus, RegionStatus, StatusAnswer
     from ci_tasks.deploy.unlock import RecordsAnswer
+    from ci_tasks.report.model import PipelineReport
     from ci_tasks.tag.model import Deployment
 
 ROOT = "(root)"
@@ -61,10 +64,16 @@ def plan_text(plan: Plan, *, noun: str = "deployment") -> str:
     if names:
         blocks.append(console.prose(f"Configuration: {', '.join(names)}"))
     blocks += [console.prose(f"note: {notice}") for notice in plan.notices]
-    blocks += [
-        console.prose(f"REFUSED by the rule {refusal.name}: {refusal.message}") for refusal in plan.refusals
-    ]
+    blocks += map(_refused, plan.refusals)
     return "\n\n".join(blocks)
+
+
+def _refused(refusal: Refusal) -> str:
+    """A rule that says no, and what to type about that one."""
+    said = console.prose(f"REFUSED by the rule {refusal.name}: {refusal.message}")
+    if refusal.next_step is None or refusal.next_step.endswith("--dry-run"):
+        return said
+    return f"{said}\n  next: {console.next_line(refusal.next_step)}"
 
 
 def _plan_head(plan: Plan, noun: str) -> Iterator[str]:
@@ -95,9 +104,17 @@ def result_text(result: Result) -> str:
             now = f"{made.environment_tag} now follows the new list of regions."
             return console.prose(f"Nothing to deploy: {live} {now}")
         return console.prose(f"Nothing to do: {live}")
-    text = as_text(result.conclusion.report).rstrip("\n")
+    text = as_text(_unsaid(result.conclusion.report)).rstrip("\n")
     path = result.conclusion.path
     return f"{text}\n\nReport: {_from_here(path)}" if path else text
+
+
+def _unsaid(report: PipelineReport) -> PipelineReport:
+    """The report without the notes that were printed before the first script; in its file they are."""
+    from ci_tasks.deploy.deployment import SAID_FIRST  # noqa: PLC0415 - what only prints a table needs none
+
+    left = tuple(notice for notice in report.notices if not notice.startswith(SAID_FIRST))
+    return replace(report, notices=left)
 
 
 def _from_here(path: Path) -> Path:
@@ -137,7 +154,23 @@ def _status_rows(status: EnvironmentStatus) -> Iterator[tuple[str, ...]]:
         )
 
 
+def _way_out(status: EnvironmentStatus) -> str:
+    """The line that brings back what ran before, where it is uncertain what runs; else one that deploys."""
+    tag = EnvironmentTag(subproject=status.subproject or "", environment=status.environment)
+    doubtful = [region for region in status.regions if region.is_uncertain]
+    task = "deploy.rollback" if all(region.version for region in doubtful) else "deploy"
+    where = "".join(f" --region {region.region}" for region in doubtful if region.region)
+    return typed(f"{task} {options(tag)}{where}")
+
+
+def _has_old_row(status: EnvironmentStatus) -> bool:
+    """True where the environment has got regions since something was deployed to it as a whole."""
+    return len(status.regions) > 1 and any(region.region is None for region in status.regions)
+
+
 def _notes(status: EnvironmentStatus, region: RegionStatus) -> Iterator[str]:
+    if region.region is None and _has_old_row(status):
+        yield "OLD"
     if region.is_uncertain:
         yield "UNCERTAIN"
     for record in status.running:
@@ -156,6 +189,13 @@ def _remarks(status: EnvironmentStatus) -> Iterator[str]:
         if region.is_uncertain:
             place = f"{status.environment_tag} {region.region}" if region.region else status.environment_tag
             yield f"UNCERTAIN: {place}: an attempt to deploy {region.attempted} broke off half-way."
+    if any(region.is_uncertain for region in status.regions) and not status.running:
+        yield f"  next: {console.next_line(_way_out(status))}"
+    if _has_old_row(status):
+        yield (
+            f"OLD: {status.environment_tag} {NO_REGION}: what ran there before {status.environment} had"
+            " regions. The row goes when all regions have one version."
+        )
     waiting = {one.claim_id: one for one in status.running if one.status is DeploymentStatus.PENDING}
     for record in waiting.values():
         place = place_text(record.queue_position or 1, record.estimated_wait_time)
@@ -204,7 +244,7 @@ def stopped_text(tag: EnvironmentTag, identifier: str, records: Sequence[Deploym
             "started: nobody ends them, so what runs there is uncertain until the next deployment."
         )
     return (
-        f"{identifier} is asked to stop. Its owner sees it within seconds, ends its scripts and records "
+        f"{identifier} is asked to stop. Its owner sees it within 15 seconds, ends its scripts and records "
         f"CANCELLED. To see it: {typed(f'deploy.status {options(tag)}')}"
     )
 
@@ -229,9 +269,7 @@ def assignment_plan_text(plan: Assignment) -> str:
         _table((REGION, "Tag says", "Then", "What happens"), rows),
     ]
     blocks += [console.prose(f"note: {notice}") for notice in plan.notices]
-    blocks += [
-        console.prose(f"REFUSED by the rule {refusal.name}: {refusal.message}") for refusal in plan.refusals
-    ]
+    blocks += map(_refused, plan.refusals)
     return "\n\n".join(blocks)
 
 

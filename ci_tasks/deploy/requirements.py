@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ci_tasks.core.command_line import typed
 from ci_tasks.core.duration import format_duration
+from ci_tasks.core.errors import UsageError
 from ci_tasks.deploy import lack as lacks
 from ci_tasks.deploy.model import Refusal, line_of
 from ci_tasks.environment.names import RequiredState
@@ -16,13 +17,14 @@ from ci_tasks.tag.grammar import EnvironmentTag
 from ci_tasks.tag.lines import options
 from ci_tasks.tag.model import region_key
 from ci_tasks.tag.names import VersionState
+from ci_tasks.tag.past import Past
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from ci_tasks.core.git.origin import RawObject, RemoteRef
     from ci_tasks.deploy.model import Facts
-    from ci_tasks.environment.configuration import Layers
+    from ci_tasks.deploy.pipeline import Pipeline
     from ci_tasks.environment.model import Requirement, Rules
     from ci_tasks.tag.ledger import Ledger
     from ci_tasks.tag.listing import Listing
@@ -31,8 +33,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Elsewhere:
-    """Another environment that a rule asks about: its regions today, and its ledger (None: no tag).
+    """Another environment that a rule asks about: its regions, and its ledger (None: no tag).
 
+    Its regions are those of today and those that are committed: an edit takes none away.
     `problem` says why it can't be told what ran there, and `repair` is the line that helps.
     """
 
@@ -54,26 +57,44 @@ def read(
     listing: Listing,
     tag: EnvironmentTag,
     *,
-    rules: Rules,
-    layers: Layers,
+    pipeline: Pipeline,
     objects: Mapping[str, RawObject],
 ) -> dict[str, Elsewhere]:
     """What is known of those environments, by name; `objects` are those of `refs`.
 
-    Raises UsageError where the checkout has no such environment.
+    One that the checkout does not have, or can't read, is a problem of the rule and raises nothing: a
+    rollback does not ask.
     """
     found: dict[str, Elsewhere] = {}
-    for name in _environments(rules):
+    for name in _environments(pipeline.rules):
         there = _beside(tag, name)
         ref = listing.refs.get(str(there))
-        here = Elsewhere(tag=there, regions=layers.regions(name, tag.subproject))
+        here = Elsewhere(tag=there, regions=())
         try:
-            ledger = store.environment_of(there, ref, objects).ledger if ref is not None else None
-        except UnreadableLedgerError as error:
+            here = replace(here, regions=_regions(pipeline, there))
+            fact = store.environment_of(there, ref, objects) if ref is not None else None
+        except (UnreadableLedgerError, UsageError) as error:  # of the tag, or of the configuration
             found[name] = replace(here, problem=error.what, repair=error.next_step)
+            continue
+        if fact is not None and fact.drift:
+            line = typed(f"deploy.status {options(there)}")
+            found[name] = replace(here, problem=f"{fact.drift}.", repair=line)
         else:
-            found[name] = replace(here, ledger=ledger)
+            found[name] = replace(here, ledger=fact.ledger if fact else None)
     return found
+
+
+def _regions(pipeline: Pipeline, there: EnvironmentTag) -> tuple[str, ...]:
+    """The regions of that environment, on disk and as committed; UsageError where neither has it."""
+    name, subproject = there.environment, there.subproject
+    layers = [each for each in (pipeline.committed, pipeline.layers) if each is not None]
+    having = [each for each in layers if name in each.existing(subproject)]
+    if not having:
+        folder = f"environments/{name}"
+        raise UsageError(
+            f"there is no folder {folder}/.", next_step=f"mkdir -p {folder} && touch {folder}/config.yml"
+        )
+    return tuple(dict.fromkeys(region for each in having for region in each.regions(name, subproject)))
 
 
 def refusals(facts: Facts, regions: Sequence[str | None]) -> Iterator[Refusal]:
@@ -103,7 +124,7 @@ def _beside(tag: EnvironmentTag, environment: str) -> EnvironmentTag:
 
 def _is_live(facts: Facts, region: str | None) -> bool:
     """True where the version is the newest success there already, so that it does not come any more."""
-    ledger = facts.environment.ledger
+    ledger = facts.ledger
     live = ledger.header.live.get(region_key(region)) if ledger else None
     wanted = (str(facts.version.tag.version), facts.version.commit)
     return live is not None and (live.version, live.commit_sha) == wanted
@@ -132,7 +153,8 @@ def _elsewhere(facts: Facts, requirement: Requirement, there: Elsewhere) -> Iter
         said = f"{here} asks what ran in {name}: {there.problem}"
         yield _refusal(requirement, said, there.repair or typed(f"tag.show {there.tag}"))
         return
-    found = (lacks.find(facts, there.ledger, region, soak) for region in there.regions or (None,))
+    ledger = ledgers.observed(there.ledger, facts.now) if there.ledger else None
+    found = (lacks.find(facts, ledger, region, soak) for region in there.regions or (None,))
     missing = lacks.worst([lack for lack in found if lack is not None])
     if not missing:
         return
@@ -149,17 +171,19 @@ def _elsewhere(facts: Facts, requirement: Requirement, there: Elsewhere) -> Iter
 
 
 def _canary(facts: Facts, requirement: Requirement, regions: Sequence[str | None]) -> Iterator[Refusal]:
-    """The version must have run in one region before it comes to others; where to begin is free."""
-    found = {
-        region: lacks.find(facts, facts.environment.ledger, region, requirement.soak)
-        for region in facts.regions
-    }
+    """The version must have run in one region before it comes to others.
+
+    Where to begin is free, unless it has run somewhere before: that stays its canary.
+    """
+    everywhere = tuple(dict.fromkeys((*facts.rules.regions, *facts.regions)))
+    found = {region: lacks.find(facts, facts.ledger, region, requirement.soak) for region in everywhere}
     missing = {region: lack for region, lack in found.items() if lack is not None}
-    if len(facts.regions) < 2 or len(missing) < len(found):  # noqa: PLR2004 - with one region there are no others
+    if len(everywhere) < 2 or len(missing) < len(found):  # noqa: PLR2004 - with one region there are no others
         return
-    begun = [region for region in facts.regions if _is_begun(facts, region)]
-    others = [region for region in regions if region not in begun]
-    if not others or (not begun and len(others) == 1):
+    there = [region for region in everywhere if _is_begun(facts, region)]
+    others = [region for region in regions if region not in there]
+    begun = there or [region for region in everywhere if _has_run(facts, region)]
+    if not others or (not there and len(others) == 1 and (not begun or others[0] in begun)):
         return
     version, soak = str(facts.version.tag.version), requirement.soak
     lasting = format_duration(soak) if soak else ""
@@ -167,21 +191,27 @@ def _canary(facts: Facts, requirement: Requirement, regions: Sequence[str | None
         f"{facts.tag.environment} takes a version in one region first, and in others after {lasting} there"
     )
     running = [region for region in begun if lacks.is_running([missing[region]])]
+    first = max(running or begun, key=lambda region: missing[region].seconds(facts.now), default=None)
     request = facts.request
     if not running:
-        request = replace(request, regions=(begun[0] if begun else str(others[0]),))
+        request = replace(request, regions=(str(others[0]) if first is None else first,))
     line = line_of(request, facts.tag.subproject, version=version)
-    if not begun:
+    if first is None:
         yield _refusal(requirement, f"{wanted}.", line)
         return
-    first = max(running or begun, key=lambda region: missing[region].seconds(facts.now))
     said = lacks.told(facts, [missing[first]], soak, place=f"in {first}")
     yield _refusal(requirement, f"{wanted}: {said}.", line)
 
 
+def _has_run(facts: Facts, region: str) -> bool:
+    """True where the version has succeeded in the region once: it could come back there by a rollback."""
+    ledger = facts.ledger
+    return ledger is not None and str(facts.version.tag.version) in Past.of(ledger, region).successes
+
+
 def _is_begun(facts: Facts, region: str) -> bool:
     """True where the version is live in the region, was tried last, or is being deployed just now."""
-    ledger, version = facts.environment.ledger, str(facts.version.tag.version)
+    ledger, version = facts.ledger, str(facts.version.tag.version)
     if ledger is None:
         return False
     live = ledger.header.live.get(region_key(region))

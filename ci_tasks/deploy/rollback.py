@@ -11,12 +11,16 @@ from ci_tasks.core import console
 from ci_tasks.core.command_line import typed
 from ci_tasks.core.errors import ConflictError, RefusedError
 from ci_tasks.deploy import candidates, configuration, facts, rollout
-from ci_tasks.deploy.candidates import CHOSEN, IS_LIVE, PASSED_OVER, Choice, Standing
+from ci_tasks.deploy.candidates import CHOSEN, FITS, IS_LIVE, PASSED_OVER, Choice, Standing
+from ci_tasks.deploy.claim import held_error
 from ci_tasks.deploy.model import line_of
 from ci_tasks.deploy.plan import selected_of
 from ci_tasks.environment.names import OnFailure
+from ci_tasks.tag import ledger as ledgers
+from ci_tasks.tag.clock import utc_now
 from ci_tasks.tag.grammar import Grammar, VersionTag, parse_version
 from ci_tasks.tag.lines import history_line, options
+from ci_tasks.tag.past import Past
 from ci_tasks.tag.store import TagStore
 
 if TYPE_CHECKING:
@@ -29,6 +33,7 @@ if TYPE_CHECKING:
     from ci_tasks.tag.grammar import EnvironmentTag
     from ci_tasks.tag.ledger import Ledger
     from ci_tasks.tag.listing import Listing
+    from ci_tasks.tag.model import Deployment
 
 READINGS = 5
 """How often a rollback is thought over anew because the environment tag moved meanwhile."""
@@ -39,11 +44,15 @@ MOST_NAMED = 10
 
 @dataclass(frozen=True, kw_only=True)
 class Way:
-    """Where a rollback leads: the choice, the requests that it comes to, and the reading it was made of."""
+    """Where a rollback leads: the choice, the requests that it comes to, and the reading it was made of.
+
+    `running` are the records that bring what is to be taken back to regions which are left alone.
+    """
 
     tag: EnvironmentTag
     object_id: str | None
     choice: Choice
+    running: tuple[Deployment, ...]
     requests: list[Request]
 
 
@@ -62,6 +71,7 @@ def rollback(checkout: Checkout, request: Request, *, environ: Mapping[str, str]
             raise _changed(first, request)
     else:
         raise _changed(first, request)
+    _refuse_running(way, request)
     for line in told(way.choice):
         console.note(line)
     done = rollout.carry_out(
@@ -70,6 +80,7 @@ def rollback(checkout: Checkout, request: Request, *, environ: Mapping[str, str]
         environ=environ,
         waits_for=lambda _later, earlier: earlier.on_failure is OnFailure.STOP,
         telling=lambda part: _telling(part, way.choice),
+        line=line_of(request, way.tag.subproject) if len(parts) > 1 else None,
     )
     done.candidates, done.notices = way.choice.candidates, told(way.choice)
     return done
@@ -100,17 +111,22 @@ def find(checkout: Checkout, request: Request) -> Way:
             unchanged="Nothing was changed.",
             next_step=typed(f"deploy {options(tag)}"),
         )
+    ledger = ledgers.observed(fact.ledger, utc_now())
     kept = layers.rules(tag.environment, tag.subproject).keep_releases
-    seen = candidates.versions(fact.ledger, regions)
+    seen = candidates.versions(ledger, regions)
     seen += [str(parse_version(request.version))] if request.version else []
     standings = standings_of(store, listing, tag, seen)
-    choice = _choice(fact.ledger, standings, request, regions, kept=kept)
+    choice = _choice(ledger, standings, request, regions, kept=kept)
     if choice.stays:
         raise _nothing_fits(tag, request, choice)
+    running = on_its_way(ledger, choice)
+    coming = {record.region: f"{record.version} is being deployed there just now" for record in running}
+    choice = replace(choice, untouched={**choice.untouched, **coming})
     return Way(
         tag=tag,
         object_id=fact.object_id,
         choice=choice,
+        running=running,
         requests=_requests(tag, request, choice, everywhere or (None,)),
     )
 
@@ -123,12 +139,28 @@ def told(choice: Choice) -> list[str]:
         (why,) = (one.reason for one in mine if one.verdict == CHOSEN)
         place = f"{region}: " if region else ""
         lines.append(f"{place}{version} is chosen: {why}.")
+        newer = [one for one in mine[: [one.verdict for one in mine].index(CHOSEN)] if one.verdict == FITS]
+        lines += [f"{place}{one.version} ran after it, and is not marked stable." for one in newer]
         passed = [one for one in mine if one.verdict == PASSED_OVER and one.reason != IS_LIVE]
         lines += [f"{place}{one.version} is passed over: {one.reason}." for one in passed[:MOST_NAMED]]
         if passed[MOST_NAMED:]:
             lines.append(f"{place}{len(passed) - MOST_NAMED} more are passed over; --dry-run shows all.")
     lines += [f"{region} stays as it is: {why}." for region, why in choice.untouched.items()]
     return lines
+
+
+def on_its_way(ledger: Ledger, choice: Choice) -> tuple[Deployment, ...]:
+    """The running records that bring what is to be taken back to regions which are left alone."""
+    pasts = (Past.of(ledger, region) for region in choice.targets)
+    leaving = {past.tried.record.version for past in pasts if past.tried is not None}
+    there = ledgers.holders(ledger, tuple(choice.untouched)) if choice.untouched else ()
+    return tuple(record for record in there if record.version in leaving)
+
+
+def _refuse_running(way: Way, request: Request) -> None:
+    """Raise ConflictError where what is to be taken back is still on its way to other regions."""
+    if way.running:
+        raise held_error(way.tag, way.running[0], retry=line_of(request, way.tag.subproject))
 
 
 def _choice(
@@ -179,6 +211,7 @@ def _requests(
             subproject=tag.subproject or ".",
             environment=tag.environment,
             version=version,
+            is_picked=request.version is None,
             regions=()
             if regions == list(everywhere)
             else tuple(region for region in regions if region is not None),

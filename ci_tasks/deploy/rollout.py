@@ -7,21 +7,27 @@ from typing import TYPE_CHECKING
 
 from ci_tasks.core import console
 from ci_tasks.core.entity import Entity
-from ci_tasks.core.errors import CancelledError, CiTasksError, ExitCode, RefusedError
+from ci_tasks.core.errors import CancelledError, CiTasksError, ConflictError, ExitCode, RefusedError
 from ci_tasks.deploy import conclude, deployment
 from ci_tasks.deploy.candidates import Candidate
-from ci_tasks.deploy.model import Plan, line_of
+from ci_tasks.deploy.model import Plan, begun_line, line_of
+from ci_tasks.deploy.queue.turn import refuse_other
 from ci_tasks.tag.model import Deployment
+from ci_tasks.tag.names import DeploymentKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from ci_tasks.core.checkout import Checkout
     from ci_tasks.deploy.deployment import Prepared, Result
-    from ci_tasks.deploy.model import Request
+    from ci_tasks.deploy.model import PlannedRegion, Request
 
 STOPS = (ExitCode.CANCELLED, ExitCode.TERMINATED)
 """How a part ends after which no other one is begun."""
+
+
+NOT_BEGUN = "Not begun: "
+"""How the message of a part begins that was not even tried."""
 
 
 class Failure(Entity, frozen=True, kw_only=True):
@@ -50,7 +56,10 @@ class RolloutAnswer(Entity, frozen=True, kw_only=True):
 
 @dataclass(kw_only=True)
 class Rollout:
-    """What became of several requests; `candidates` and `notices` say how they were made."""
+    """What became of several requests; `candidates` and `notices` say how they were made.
+
+    `line` is the one that asks for all that is left, None where each part has its own.
+    """
 
     plans: list[Plan]
     results: list[Result] = field(default_factory=list)
@@ -58,6 +67,7 @@ class Rollout:
     candidates: list[Candidate] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
     is_preview: bool = False
+    line: str | None = None
 
     @property
     def document(self) -> RolloutAnswer:
@@ -117,6 +127,7 @@ def carry_out(
     environ: Mapping[str, str],
     waits_for: Callable[[Plan, Plan], bool],
     telling: Callable[[Prepared], Prepared] = lambda part: part,
+    line: str | None = None,
     again: str | None = None,
 ) -> Rollout:
     """Carry out the parts in their order; all but the first are planned anew at their turn.
@@ -124,20 +135,20 @@ def carry_out(
     `waits_for` says of a later and an earlier part that the later one must not begin where the earlier one
     did not succeed; `telling` gives a part the notices that its report is to have. A single part raises what
     `deployment.execute` raises; of several, RefusedError is raised before anything is begun where any of them
-    is refused. `again` is the line that agrees to older versions.
+    is refused. `line` is the one that asks for all of them, `again` that which agrees to older versions.
     """
-    rollout = Rollout(plans=[part.plan for part in parts])
+    rollout = Rollout(plans=[part.plan for part in parts], line=line)
     if len(parts) == 1:
         rollout.results.append(deployment.execute(checkout, telling(parts[0]), environ=environ))
         return rollout
-    _refuse(checkout, parts, environ, again=again)
+    _refuse(checkout, parts, environ, line=line, again=again)
     failed: list[Plan] = []
     is_stopped = False
     for index, part in enumerate(parts):
         waits = next((each for each in failed if waits_for(part.plan, each)), None)
         if is_stopped or waits is not None:
             why = "it was cancelled" if waits is None else f"{waits.environment_tag} did not succeed"
-            rollout.failures.append(_not_begun(part, why))
+            rollout.failures.append(_not_begun(part, why, line))
             failed.append(part.plan)
             continue
         try:
@@ -157,7 +168,12 @@ def carry_out(
 
 
 def _refuse(
-    checkout: Checkout, parts: Sequence[Prepared], environ: Mapping[str, str], *, again: str | None
+    checkout: Checkout,
+    parts: Sequence[Prepared],
+    environ: Mapping[str, str],
+    *,
+    line: str | None,
+    again: str | None,
 ) -> None:
     """Raise RefusedError where a rule speaks against any of the parts; each of those gets its report.
 
@@ -177,7 +193,7 @@ def _refuse(
     raise RefusedError(
         f"{len(refused)} of {len(parts)} deployments are refused, so none was begun.",
         unchanged="Nothing was changed and no script was run.",
-        next_step=(again if is_older else None) or refusals[0].next_step,
+        next_step=(again if is_older else None) or _for_all(refused[0], line),
         details=[
             f"{part.plan.version_tag} to {part.plan.environment_tag}: {refusal.message} Rule: {refusal.name}."
             for part in refused
@@ -186,10 +202,41 @@ def _refuse(
     )
 
 
+def _for_all(part: Prepared, line: str | None) -> str | None:
+    """What to type about a part's first refusal; where that asks for this part again, it asks for all."""
+    own = part.plan.refusals[0].next_step
+    request = part.reading.facts.request
+    begin, option = begun_line(request, request.environment), f" --subproject {part.plan.subproject or '.'}"
+    if own is None or line is None or begin not in own or option not in own:
+        return own
+    words = line.removeprefix(line_of(request, None))
+    return own.replace(option, "", 1) + words
+
+
 def _anew(checkout: Checkout, part: Prepared, environ: Mapping[str, str]) -> Prepared:
-    """The same, planned with what is true by now; what was agreed to is not asked again."""
+    """The same, planned with what is true by now; what was agreed to is not asked again.
+
+    Raises RefusedError where it has become something that nobody agreed to, ConflictError where somebody else
+    has deployed to regions that were to go back: what they brought is not what was to be left.
+    """
     request = replace(part.reading.facts.request, version=part.plan.version)
-    return deployment.prepare(checkout, request, environ=environ)
+    current = deployment.prepare(checkout, request, environ=environ)
+    if request.yes:  # else somebody was asked about this very plan, or it is refused
+        refuse_other(part, current)
+    before = {region.region: _live(region) for region in part.plan.regions}
+    changed = [region for region in current.plan.to_do if _live(region) != before.get(region.region)]
+    if changed and request.kind is DeploymentKind.ROLLBACK:
+        raise ConflictError(
+            f"{current.plan.environment_tag} was changed by somebody else before its turn to go back to"
+            f" {current.plan.version}.",
+            unchanged="No script of this part was run.",
+            next_step=f"{line_of(request, part.plan.subproject)} --dry-run",
+        )
+    return current
+
+
+def _live(region: PlannedRegion) -> tuple[str | None, str | None, bool]:
+    return region.previous_version, region.previous_commit_sha, region.is_uncertain
 
 
 def _failure(part: Prepared, error: CiTasksError) -> Failure:
@@ -202,12 +249,12 @@ def _failure(part: Prepared, error: CiTasksError) -> Failure:
     )
 
 
-def _not_begun(part: Prepared, why: str) -> Failure:
+def _not_begun(part: Prepared, why: str, line: str | None) -> Failure:
     request = part.reading.facts.request
     return Failure(
         environment_tag=part.plan.environment_tag,
         version=part.plan.version,
         code=ExitCode.FAILED,
-        message=f"Not begun: {why}.",
-        next_step=line_of(request, part.plan.subproject),
+        message=f"{NOT_BEGUN}{why}.",
+        next_step=line or line_of(request, part.plan.subproject),
     )

@@ -5,13 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from ci_tasks.core.command_line import typed
+from ci_tasks.core.console import next_line
 from ci_tasks.core.errors import RefusedError
 from ci_tasks.deploy import frozen, requirements, verification
 from ci_tasks.deploy.model import PlannedRule, Refusal, line_of
 from ci_tasks.environment.render import shown_rules
+from ci_tasks.tag.grammar import parse_version
 from ci_tasks.tag.lines import BY_HAND
 from ci_tasks.tag.names import DeploymentKind
+from ci_tasks.tag.past import Past
 from ci_tasks.tag.store import next_patch
 
 if TYPE_CHECKING:
@@ -61,6 +66,8 @@ def refusals(facts: Facts, regions: Sequence[str | None]) -> Iterator[Refusal]:
         )
     if facts.request.kind is not DeploymentKind.ROLLBACK:
         yield from _of_the_team(facts, regions)
+    else:
+        yield from _of_no_way_back(facts, regions)
     yield from _protected(facts)
 
 
@@ -100,9 +107,46 @@ def _of_the_team(facts: Facts, regions: Sequence[str | None]) -> Iterator[Refusa
     yield from frozen.refusals(facts)
 
 
+def _of_no_way_back(facts: Facts, regions: Sequence[str | None]) -> Iterator[Refusal]:
+    """The same for a rollback to a newer version than the live one, which is none."""
+    forward = _forward(facts, regions)
+    where = f" in {', '.join(str(region) for region in forward)}" if None not in forward else ""
+    for refusal in _of_the_team(facts, forward) if forward else ():
+        said = (
+            f"{facts.version.tag.version} is newer than what runs there{where}, so this is no way back:"
+            ' it takes --override "why".'
+        )
+        yield msgspec.structs.replace(refusal, message=f"{refusal.message} {said}")
+
+
+def _forward(facts: Facts, regions: Sequence[str | None]) -> list[str | None]:
+    """The regions in which the version is newer than the live one, and is not what ran right before that.
+
+    After a deployment of an older version, going back leads to a newer one. What was rolled back from does
+    not count as what ran before.
+    """
+    ledger, version = facts.ledger, facts.version.tag.version
+    if ledger is None:
+        return []
+    found = []
+    for region in regions:
+        past = Past.of(ledger, region)
+        if past.live is None or version.precedence <= parse_version(past.live).precedence:
+            continue
+        earlier = (name for name in past.versions if name != past.live and name not in past.left)
+        if str(version) != next((name for name in earlier if name in past.successes), None):
+            found.append(region)
+    return found
+
+
 def notices(facts: Facts, regions: Sequence[str | None]) -> Iterator[str]:
-    """Which rules let this pass, and why."""
-    if facts.request.kind is DeploymentKind.ROLLBACK:
+    """Which rules let this pass, and why, and whose they are."""
+    if facts.is_unpushed and facts.head is not None:
+        yield (
+            f"Rules and scripts are those of your commit {facts.head[:12]}, which is on no branch of the"
+            " remote that this clone knows."
+        )
+    if facts.request.kind is DeploymentKind.ROLLBACK and not _forward(facts, regions):
         for refusal in _of_the_team(facts, regions):
             yield f"A rollback is not held up by the rule {refusal.name}: {refusal.message}"
     yield from frozen.notices(facts)
@@ -143,8 +187,19 @@ def refuse(found: Sequence[Refusal]) -> None:
         next_step=first.next_step,
         details=[
             f"Rule: {first.name}.",
-            *(f"Also: {other.message} Rule: {other.name}." for other in others),
+            *(
+                f"Also: {other.message} Rule: {other.name}.{_remedy(other, first.next_step)}"
+                for other in others
+            ),
         ],
+    )
+
+
+def _remedy(refusal: Refusal, said: str | None) -> str:
+    """What to type about one rule among several, where it is not said of another."""
+    line = refusal.next_step
+    return (
+        "" if line is None or line == said or line.endswith("--dry-run") else f" For that: {next_line(line)}"
     )
 
 
@@ -154,9 +209,11 @@ def is_assignment(facts: Facts) -> bool:
 
 
 def _another_version(facts: Facts) -> str:
-    """The line that takes the newest good version; an assignment says what runs, so it takes an override."""
+    """The line that takes a good version; an assignment says what runs, so it takes an override."""
     if is_assignment(facts):
         return f'{line_of(facts.request, facts.tag.subproject)} --override "why"'
+    if facts.request.kind is DeploymentKind.ROLLBACK:  # the newest one is what somebody wants to leave
+        return line_of(replace(facts.request, version=None), facts.tag.subproject)
     return typed(f"deploy {facts.options}")
 
 

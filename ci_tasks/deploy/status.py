@@ -10,6 +10,7 @@ from ci_tasks.core.entity import Entity
 from ci_tasks.core.errors import ConflictError, RefusedError, UsageError, nearest
 from ci_tasks.core.subprojects import standing_in
 from ci_tasks.deploy.unlock import RecordsAnswer
+from ci_tasks.tag import ledger as ledgers
 from ci_tasks.tag import queue
 from ci_tasks.tag import subproject as subprojects
 from ci_tasks.tag.clock import utc_now
@@ -105,9 +106,10 @@ def read(store: TagStore, listing: Listing, tags: Iterable[EnvironmentTag]) -> l
 
 def _status(listing: Listing, fact: EnvironmentFact) -> EnvironmentStatus:
     assert fact.ledger is not None  # noqa: S101 - environment_of raises where there is none
-    header = fact.ledger.header
-    keys = list(dict.fromkeys([*header.regions, *header.live])) or [""]
-    regions = [_region(listing, fact.tag, key, header.live.get(key)) for key in keys]
+    header, now = fact.ledger.header, utc_now()
+    live = ledgers.observed(fact.ledger, now).header.live
+    keys = list(dict.fromkeys([*header.regions, *live])) or [""]
+    regions = [_region(listing, fact.tag, key, live.get(key)) for key in keys]
     versions = {region.version for region in regions}
     version = next(iter(versions)) if len(versions) == 1 else None
     return EnvironmentStatus(
@@ -118,7 +120,7 @@ def _status(listing: Listing, fact: EnvironmentFact) -> EnvironmentStatus:
         state=regions[0].state if version else None,
         is_settled=header.settled,
         regions=regions,
-        running=list(queue.with_outlooks(fact.ledger, now=utc_now())),
+        running=list(queue.with_outlooks(fact.ledger, now=now)),
         drift=fact.drift,
         problem=None,
         next_step=put_back_line(fact.tag, versions) if fact.drift else None,

@@ -86,7 +86,7 @@ def rollback(
     one, stable ones first. Says why each other version was passed over. What was
     rolled back from is not chosen again until somebody deploys it again.
 
-    inv deploy.rollback --env production --subproject api
+    inv deploy.rollback --env staging --subproject api --dry-run
     """
     from ci_tasks.core.checkout import Checkout
     from ci_tasks.deploy.model import Request
@@ -163,7 +163,7 @@ def promote(
     whole, then deployed one after the other, dependencies first. After a failure
     only those go on that do not depend on it.
 
-    inv deploy.promote --from staging --to production --subproject api
+    inv deploy.promote --from staging --to production --subproject api --dry-run
     """
     from ci_tasks.core.checkout import Checkout
     from ci_tasks.deploy.labels import labelled
@@ -271,11 +271,11 @@ def unlock(
     reason: str = option("why; it is recorded", required=True, metavar="TEXT", env="CI_TASKS_REASON"),
     now: bool = flag("break the claim at once: its scripts may still be running"),
 ) -> Answer:
-    """Ask a running deployment to stop.
+    """Break a deployment's claim, or ask it to stop.
 
-    Its owner sees it when it next looks at the tag (within 15 seconds), ends its
-    scripts and records CANCELLED. With --now the claim is broken at once, and
-    the region counts as uncertain: nobody ends the scripts.
+    Without --now its owner is asked, as by deploy.cancel: it sees that within 15
+    seconds, ends its scripts and records CANCELLED. With --now the claim is
+    broken at once, and the region counts as uncertain: nobody ends the scripts.
 
     inv deploy.unlock --env staging --deployment ID --reason "wrong build"
     """
@@ -292,7 +292,8 @@ def unlock(
         store, tag, deployment, reason=reason, now=now, identity=checkout.repository.identity()
     )
     answer = RecordsAnswer(deployments=records)
-    return Answer(answer, lambda: prose(stopped_text(tag, deployment, records, broken=now)))
+    named = deployment if now else records[0].claim_id
+    return Answer(answer, lambda: prose(stopped_text(tag, named, records, broken=now)))
 
 
 @task(changes=True)
@@ -322,7 +323,7 @@ def cancel(
     store, tag = place(checkout, environment=env, subproject=subproject, line="deploy.cancel")
     records = call_off(store, tag, deployment, reason=reason, identity=checkout.repository.identity())
     answer = RecordsAnswer(deployments=records)
-    return Answer(answer, lambda: prose(stopped_text(tag, deployment, records, broken=False)))
+    return Answer(answer, lambda: prose(stopped_text(tag, records[0].claim_id, records, broken=False)))
 
 
 @task(changes=True)

@@ -150,6 +150,8 @@ def _request_for(way: Way, request: Request, plan: Plan, course: Course) -> Requ
         regions=tuple(region for region in way.regions if region),
         kind=DeploymentKind.ROLLBACK,
         override=request.override,
+        parallel=request.parallel,
+        sequential=request.sequential,
         reason=f"{plan.version} failed in {where} (onFailure: rollback)",
     )
 
@@ -183,7 +185,7 @@ def courses_of(course: Course | None, undone: Undone | None) -> list[Course]:
 
 def exit_code(course: Course, undone: Undone | None) -> ExitCode:
     """The code of a deployment and of the way back after it: FAILED where all is as before, else PARTIAL."""
-    if undone is None or not (undone.parts or undone.errors):
+    if undone is None or not (undone.parts or undone.errors or undone.stays):
         return runs.exit_code(course)
     codes = {error.exit_code for error in undone.errors}
     first = next((code for code in _FINAL if code in codes), None)

@@ -44,6 +44,7 @@ def unlock(
 ) -> list[Deployment]:
     """Ask the owner of a claim to stop, or (`now`) break the claim at once; returns the records.
 
+    Who is asked stops as a whole, whichever of his records was named; `now` ends the named ones alone.
     One who only waits is taken out of the queue at once. Raises UsageError where no open record has that id.
     """
     line = typed(f'deploy.unlock {options(tag)} --deployment {identifier} --reason "why"')
@@ -55,11 +56,11 @@ def cancel(
 ) -> list[Deployment]:
     """Ask a running deployment to stop, or take a waiting one out of the queue; returns the records.
 
+    That is the whole claim, whichever of its records was named.
     Raises UsageError where no open record has that id.
     """
     line = typed(f"deploy.cancel {options(tag)} --deployment {identifier}")
-    why = reason or "no reason was given"
-    return _end(store, tag, identifier, verb="cancel", why=why, now=False, identity=identity, line=line)
+    return _end(store, tag, identifier, verb="cancel", why=reason, now=False, identity=identity, line=line)
 
 
 def _end(
@@ -68,17 +69,20 @@ def _end(
     identifier: str,
     *,
     verb: str,
-    why: str,
+    why: str | None,
     now: bool,
     identity: Identity,
     line: str,
 ) -> list[Deployment]:
-    words = f"{shortened(why, 200)} ({shortened(identity.name, 80)})"
-    ended_by = f"{'cancelled' if verb == 'cancel' else 'unlocked'}: {words}"
+    done, who = "cancelled" if verb == "cancel" else "unlocked", shortened(identity.name, 80)
+    words = f"{shortened(why, 200)} ({who})" if why else f"{who} gave no reason"
+    ended_by = f"{done}: {words}" if why else f"{done} by {who}"
 
     def asked(state: ledgers.Ledger | None) -> ledgers.Ledger:
-        records = _open_records(state, tag, identifier)
+        named = _open_records(state, tag, identifier)
         assert state is not None  # noqa: S101 - _open_records raises for None
+        claims = {record.claim_id for record in named}
+        records = named if now else [record for record in state.open if record.claim_id in claims]
         for record in records:
             if now or record.status is DeploymentStatus.PENDING:
                 # Its scripts may still be running, and nobody will tell: the region is uncertain.
@@ -96,7 +100,10 @@ def _end(
 
     writer = LedgerWriter(store, tag, identity=identity)
     writer.update(asked, what=f"{verb} {identifier}", later=history_line(tag), retry=line)
-    return list(writer.fact.ledger.find(identifier)) if writer.fact.ledger else []
+    if writer.fact.ledger is None:
+        return []
+    found = list(writer.fact.ledger.find(identifier))
+    return found if now or not found else list(writer.fact.ledger.find(found[0].claim_id))
 
 
 def _open_records(state: ledgers.Ledger | None, tag: EnvironmentTag, identifier: str) -> list[Deployment]:

@@ -226,14 +226,17 @@ class Layers:
             raise first_run(environment)
         close = nearest(environment, strays)
         folder = f"environments/{environment}"
+        nor = f", nor {subproject}/{folder}/" if subproject else ""
+        has_its_own = any(owner == subproject for owner, _ in self._reading.folders)
+        new = f"{subproject}/{folder}" if subproject and has_its_own else folder
         raise UsageError(
-            f"There is no folder {folder}/, so there is nothing to deploy to.",
+            f"There is no folder {folder}/{nor}, so there is nothing to deploy to.",
             unchanged="Nothing was changed.",
             details=[
                 *([f"Environments that have a folder: {', '.join(existing)}."] if existing else []),
                 *([f"There is a folder environments/{close}/: is that a typing error?"] if close else []),
             ],
-            next_step=f"mkdir -p {folder} && touch {folder}/{layout.FILE}",
+            next_step=f"mkdir -p {new} && touch {new}/{layout.FILE}",
         )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import zoneinfo
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, timezone
 from typing import TYPE_CHECKING, Any
@@ -65,10 +67,23 @@ def _days(value: object) -> tuple[Weekday, ...]:
     return tuple(Weekday(text) for text in texts)
 
 
+def _zone(name: str) -> ZoneInfo:
+    """A time zone of this machine, or of the package tzdata: a variable gives a freeze no other clocks."""
+    if os.environ.get("PYTHONTZPATH") is not None:
+        import sysconfig  # noqa: PLC0415 - costs time, and hardly anybody sets the variable
+
+        usual = (sysconfig.get_config_var("TZPATH") or "").split(os.pathsep)
+        usual = [path for path in usual if path]
+        if list(zoneinfo.TZPATH) != usual:
+            zoneinfo.reset_tzpath(usual)
+            ZoneInfo.clear_cache()
+    return ZoneInfo(name)
+
+
 def _timezone(value: object) -> str:
     name = as_text(value)
     try:
-        ZoneInfo(name if name not in _OF_A_MACHINE else "")
+        _zone(name if name not in _OF_A_MACHINE else "")
     except (ZoneInfoNotFoundError, ValueError, OSError):  # unknown; a path; a folder of the database
         close = nearest(name, sorted(available_timezones()))
         hint = f"did you mean {close}?" if close else "write one such as Europe/Berlin"
@@ -153,12 +168,12 @@ def exempts(freeze: Freeze, labels: Iterable[str]) -> bool:
 
 def in_zone(freeze: Freeze, moment: datetime) -> datetime:
     """The moment on the clocks of the freeze's time zone."""
-    return moment.astimezone(ZoneInfo(freeze.timezone))
+    return moment.astimezone(_zone(freeze.timezone))
 
 
 def _near(freeze: Freeze, now: datetime) -> Iterator[Window]:
     """The windows that could hold `now`: the period, or those that begin today and yesterday over there."""
-    zone = ZoneInfo(freeze.timezone)
+    zone = _zone(freeze.timezone)
     if freeze.begins is not None and freeze.ends is not None and not _is_time(freeze.begins):
         yield _window(_local_begin(freeze.begins), _local_end(freeze.ends), zone)
         return

@@ -82,9 +82,9 @@ def shown_rules(rules: Rules) -> Iterator[tuple[str, str, str | None]]:
     """
     texts = {
         "protected": "true" if rules.protected else "",
-        "branches": _text(list(rules.branches)) if rules.branches else "",
+        "branches": ", ".join(rules.branches),
         "timeout": format_duration(rules.timeout) if rules.timeout is not None else "",
-        "regions": _text(list(rules.regions)) if rules.regions else "",
+        "regions": ", ".join(rules.regions),
         "verify": rules.verify.value if rules.verify is not Verify.NONE else "",
     }
     yield from ((key, text, rules.sources.get(key)) for key, text in texts.items() if text)

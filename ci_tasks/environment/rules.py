@@ -47,6 +47,10 @@ _GUARDS = (
     *("strategy", "onFailure", "keepReleases"),
 )
 _SO_ALIKE = 0.9
+_RATHER_LIKE = 0.8
+_LIKE = 0.7
+_TELLING = frozenset({"freeze", "requires"})  # what else has such a value?
+_OF_REQUIRES = frozenset({"soak"})
 
 
 def _regions(value: object) -> tuple[str, ...]:
@@ -145,7 +149,7 @@ def problems_of(
     `environment` is the one that the file is for, None for all; `environments` are those that there can be.
     """
     for key, value in values.items():
-        reason = _reason_of_key(key, config_type)
+        reason = _reason_of_key(key, value, config_type)
         if reason is not None:
             yield (key,), reason
         elif key == "env":
@@ -163,17 +167,44 @@ def problems_of(
                 yield (key,), reason
 
 
-def _reason_of_key(key: str, config_type: ConfigType) -> str | None:
+def _reason_of_key(key: str, value: object, config_type: ConfigType) -> str | None:
     if key in _NOT_KEPT:
         return "this key is reserved, and nothing is done with it yet: take it out"
     if key in RULES and config_type is ConfigType.REGION:
         return "a rule holds for the whole environment: write it in the environment's config.yml"
     if key in RESERVED:
         return None
+    plain = re.sub("[-_]", "", key).lower()
     for guard in _GUARDS:
-        if _is_misspelt(re.sub("[-_]", "", key).lower(), guard.lower()):
+        if _is_misspelt(plain, guard.lower()) or (_is_like(plain, guard.lower()) and _is_meant(guard, value)):
             return f"this key is not known; did you mean {guard}?"
+    if plain in _OF_REQUIRES and not list(
+        requirement.problems({plain: value}, environment="", environments=())
+    ):
+        return f"this key is not known; did you mean requires: {{{plain}: ...}}?"
     return None
+
+
+def _is_like(key: str, guard: str) -> bool:
+    """True for a word that begins as the rule does, or is nearly it: `protect`, `freezeWindow`, `verifi`.
+
+    That alone says nothing, as other words are free: the value has to be one that the rule could have.
+    """
+    ratio = difflib.SequenceMatcher(None, key, guard).ratio()
+    if guard in _TELLING and (guard in key or ratio >= _LIKE):
+        return True
+    return key.startswith(guard[:-2]) or ratio >= _RATHER_LIKE
+
+
+def _is_meant(guard: str, value: object) -> bool:
+    """True for a value that says something, and that the rule could have."""
+    if value in ([], {}):
+        return False
+    if guard == "freeze":
+        return not list(freeze.problems([value] if isinstance(value, dict) else value))
+    if guard == "requires":
+        return not list(requirement.problems(value, environment="", environments=()))
+    return _reason(_READERS[guard], value) is None
 
 
 def _is_misspelt(key: str, guard: str) -> bool:

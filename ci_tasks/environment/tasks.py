@@ -14,7 +14,7 @@ def list_environments(_: Context, subproject: str = option(SUBPROJECT)) -> Answe
 
     Reads the `environments/` folders of the current checkout; changes nothing.
 
-    Example: inv env.list --subproject api
+    inv env.list --subproject api
     """
     from ci_tasks.core.checkout import Checkout
     from ci_tasks.environment.render import render_list
@@ -38,7 +38,7 @@ def show(
     Without --subproject it is the one whose folder you stand in, else the root
     project.
 
-    Example: inv env.show --env staging --region us-east --origins
+    inv env.show --env staging --region us-east --origins
     """
     from ci_tasks.core.checkout import Checkout
     from ci_tasks.environment.render import render_shown
@@ -58,7 +58,7 @@ def check(_: Context) -> Answer:
     subprojects; changes nothing. Lists every problem with its file and line,
     and exits 2 if there is one.
 
-    Example: inv env.check
+    inv env.check
     """
     from ci_tasks.core.checkout import Checkout
     from ci_tasks.environment.render import render_checked

@@ -52,7 +52,9 @@ def graph_of(checkout: Checkout, known: Iterable[str]) -> dict[str, tuple[str, .
     except GraphError as error:
         path = (error.key,) if error.index is None else (error.key, str(error.index))
         where = settings.place(checkout.root, os.environ, "depends_on", *path)
-        raise UsageError(f"{where}: {error.key}: {error}.", unchanged="Nothing was changed.") from None
+        said = f"{where}: {error.key}: {error}"
+        said += "" if said.endswith("?") else "."
+        raise UsageError(said, unchanged="Nothing was changed.") from None
 
 
 def _is_folder(root: Path, name: str) -> bool:

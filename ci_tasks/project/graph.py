@@ -74,6 +74,8 @@ def resolve(
 ) -> dict[str, tuple[str, ...]]:
     """The graph that `dependsOn` declares; a folder also depends on the subprojects inside it.
 
+    What a part of something depends on, that depends on, too; a file is a part of its own subproject alone.
+
     `exists` says whether there is a folder or file of that path. Raises GraphError for what is not there, for
     what depends on itself or a part of itself, and for a cycle.
     """
@@ -87,9 +89,11 @@ def resolve(
                 elif "*" not in key:  # of a pattern, everything that it means but itself
                     reason = "depends on itself" if dependency == node else "is a part of it"
                     raise GraphError(f"{shown(dependency)} {reason}", key, index)
+    _inherit(edges, among)
     graph = {node: tuple(below) for node, below in edges.items()}
+    parts = sorted(edges.keys() | (among - {""}))
     for folder in sorted({each for below in graph.values() for each in below} | set(graph)):
-        inside = [name for name in sorted(among - {""}) if name.startswith(f"{folder}/")]
+        inside = [part for part in parts if part.startswith(f"{folder}/")]
         if folder not in among and inside:
             graph[folder] = tuple(dict.fromkeys([*graph.get(folder, ()), *inside]))
     _refuse_cycle(graph, edges)
@@ -139,6 +143,15 @@ def _matches(name: str, pattern: str) -> bool:
 def _is_within(path: str, node: str, among: Collection[str]) -> bool:
     """Whether it is the node, or a part of it that belongs to no subproject inside it."""
     return path == node or (path not in among and node in nodes_of(path, {node}, among))
+
+
+def _inherit(edges: dict[str, dict[str, tuple[str, int]]], among: Collection[str]) -> None:
+    """Give each subproject what the folders and files in it depend on."""
+    for part in sorted(edges.keys() - set(among)):
+        owner = nodes_of(part, (), among)[-1]
+        for dependency, place in edges[part].items():
+            if not _is_within(dependency, owner, among):
+                edges.setdefault(owner, {}).setdefault(dependency, place)
 
 
 def _refuse_cycle(

@@ -51,9 +51,14 @@ def headline(report: PipelineReport) -> str:
     if is_deployment and report.outcome == "OK":
         return _success(report)
     is_ours = report.claim_id is not None and report.outcome == "CONFLICT"
-    stopped = "was stopped: its claim is gone, or it was asked to stop"
-    ending = stopped if is_ours else _ENDINGS[report.outcome]
+    ending = _stopped(report) if is_ours else _ENDINGS[report.outcome]
     return f"The {_subject(report)} {ending}{_by_status(report)}"
+
+
+def _stopped(report: PipelineReport) -> str:
+    """What ended a deployment that had its claim: who is called off still records it, who lost it can't."""
+    is_lost = any(result.status is RegionStatus.UNKNOWN for result in report.regions)
+    return "was stopped: its claim is gone" if is_lost else "was called off"
 
 
 def version_name(report: PipelineReport) -> str:

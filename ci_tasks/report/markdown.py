@@ -9,6 +9,7 @@ from urllib.parse import quote, urlsplit
 from ci_tasks.report.headline import headline
 from ci_tasks.report.rows import (
     SUMMARY_LINES,
+    claims_back,
     commands,
     moment,
     record,
@@ -88,7 +89,8 @@ def _facts(report: PipelineReport) -> str:
     tag, claim = escaped(report.recorded_in or ""), escaped(report.claim_id or "")
     ended = f"{moment(report.completed_at)}, after {span(report.duration)}"
     run = f"Run {escaped(report.pipeline_run_id)}, ended {ended}: {report.outcome}."
-    return f"{record(report, tag=tag, claim=claim)} {run}"
+    back = escaped(claims_back(report), limit=1000)
+    return f"{record(report, tag=tag, claim=claim, back=back)} {run}"
 
 
 def _link(link: ActionLink) -> str:

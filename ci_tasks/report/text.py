@@ -10,12 +10,14 @@ from ci_tasks.report.headline import headline
 from ci_tasks.report.names import ReportStatus
 from ci_tasks.report.rows import (
     SUMMARY_LINES,
+    claims_back,
     commands,
     moment,
     record,
     region_table,
     script_table,
     span,
+    unplain_logs,
 )
 from ci_tasks.report.visible import lines, one_line, without_commands
 
@@ -40,8 +42,8 @@ def _blocks(report: PipelineReport) -> Iterator[str]:
         yield "\n".join(_wrapped(line) for line in lines(report.summary, most=SUMMARY_LINES))
     if report.regions:
         yield _table(*region_table(report))
-    columns, scripts = script_table(report)
-    if scripts and not _went_plainly(report):
+    columns, scripts = script_table(report, is_short=True)  # who watched has seen the others
+    if scripts:
         yield _table(columns, scripts)
     if report.notices:
         yield "\n".join(_wrapped(f"note: {notice}", indent="  ") for notice in report.notices)
@@ -52,20 +54,12 @@ def _blocks(report: PipelineReport) -> Iterator[str]:
         yield "\n".join(["Next:", *(f"  {one_line(line, limit=2000)}" for line in next_lines)])
 
 
-def _went_plainly(report: PipelineReport) -> bool:
-    """True where every script ran and succeeded: who watched has seen it, and the JSON has it."""
-    return all(
-        (line.mode, line.status) == ("EXECUTE", "SUCCESS")
-        for result in (*report.regions, *report.rollbacks)
-        for line in result.scripts
-    )
-
-
 def _facts(report: PipelineReport) -> str:
     tag, claim = one_line(report.recorded_in or ""), one_line(report.claim_id or "")
     ended = f"{moment(report.completed_at)}, after {span(report.duration)}"
     run = f"Run {report.pipeline_run_id}, ended {ended}: {report.outcome}."
-    return "\n".join([_wrapped(record(report, tag=tag, claim=claim)), _wrapped(run)])
+    back = one_line(claims_back(report))
+    return "\n".join([_wrapped(record(report, tag=tag, claim=claim, back=back)), _wrapped(run)])
 
 
 def _places(report: PipelineReport) -> Iterator[str]:
@@ -76,7 +70,14 @@ def _places(report: PipelineReport) -> Iterator[str]:
 
 
 def _last_lines(report: PipelineReport) -> str:
-    shown = [line for entry in report.logs[-SHOWN_LOG_LINES:] for line in lines(entry)][-SHOWN_LOG_LINES:]
+    """Those of the scripts that did not succeed, where any of them said something; else the last of all."""
+    scripts = unplain_logs(report) or [list(report.logs)]
+    share = max(SHOWN_LOG_LINES // len(scripts), 1)
+    shown = [
+        line
+        for kept in scripts[:SHOWN_LOG_LINES]
+        for line in [line for entry in kept[-share:] for line in lines(entry)][-share:]
+    ]
     return "\n".join(["Last lines:", *(f"  | {line}" for line in shown)])
 
 

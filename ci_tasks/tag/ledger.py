@@ -165,23 +165,43 @@ def assign(
     return state
 
 
-def close_expired(ledger: Ledger, regions: tuple[str | None, ...], *, at: datetime) -> Ledger:
+def close_expired(
+    ledger: Ledger, regions: tuple[str | None, ...], *, at: datetime, except_for: str | None = None
+) -> Ledger:
     """Close the claims on these regions whose lease is long over, and the waits there that are.
 
     The owner may have died between a script's start and the record of it: their scripts count as started.
+    `except_for` is a claim id: whoever asks knows that its owner, himself, is alive.
     """
     for record in ledger.open:
-        if is_expired(record, at) and any(overlaps(record.region, region) for region in regions):
-            is_running = record.status is DeploymentStatus.RUNNING
-            what = "its lease ended at" if is_running else "its wait ended at"
-            ledger = close(
-                ledger,
-                record.deployment_id,
-                DeploymentStatus.CANCELLED,
-                at=at,
-                ended_by=f"{what} {record.lease_end:%Y-%m-%d %H:%M:%S} UTC",
-                scripts_started=is_running,
-            )
+        is_there = any(overlaps(record.region, region) for region in regions)
+        if is_there and is_expired(record, at) and record.claim_id != except_for:
+            ledger = _closed_as_expired(ledger, record, at=at)
+    return ledger
+
+
+def _closed_as_expired(ledger: Ledger, record: Deployment, *, at: datetime) -> Ledger:
+    is_running = record.status is DeploymentStatus.RUNNING
+    what = "its lease ended at" if is_running else "its wait ended at"
+    return close(
+        ledger,
+        record.deployment_id,
+        DeploymentStatus.CANCELLED,
+        at=at,
+        ended_by=f"{what} {record.lease_end:%Y-%m-%d %H:%M:%S} UTC",
+        scripts_started=is_running,
+    )
+
+
+def observed(ledger: Ledger, now: datetime) -> Ledger:
+    """The ledger as it has to be judged now: claims whose lease is long over count as closed.
+
+    Their regions are uncertain, though nobody has written that yet. Whoever writes goes on from the ledger
+    as it was read. The very same ledger where there are none; those that only wait stay as they are.
+    """
+    for record in ledger.open:
+        if record.status is DeploymentStatus.RUNNING and is_expired(record, now):
+            ledger = _closed_as_expired(ledger, record, at=now)
     return ledger
 
 

@@ -16,7 +16,7 @@ from ci_tasks.tag import ledger as ledgers
 from ci_tasks.tag.names import DeploymentKind, DeploymentStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator
+    from collections.abc import Container, Iterable, Iterator, Sequence
     from datetime import datetime
 
     from ci_tasks.tag.ledger import Ledger
@@ -29,6 +29,9 @@ UNWATCHED = 20.0
 """Seconds without a look after which nothing is known of what was seen before."""
 
 LONGEST_WAIT = timedelta(days=1)
+
+WAIT = frozenset({DeploymentKind.DEPLOY, DeploymentKind.PROMOTE})
+"""The kinds of deployments that may wait."""
 
 _RAN_NOTHING = frozenset({DeploymentKind.ASSIGN, DeploymentKind.REVIEW})
 _NEWEST = 50
@@ -53,8 +56,31 @@ def waiting(ledger: Ledger) -> tuple[Deployment, ...]:
 
 
 def join(ledger: Ledger, records: tuple[Deployment, ...]) -> Ledger:
-    """The ledger in which these records wait behind all others."""
-    return msgspec.structs.replace(ledger, open=(*ledger.open, *records))
+    """The ledger in which these records wait behind all others, or before an earlier attempt of their own."""
+    earlier = earlier_attempt(ledger, records)
+    place = ledger.open.index(earlier) if earlier else len(ledger.open)
+    return msgspec.structs.replace(ledger, open=(*ledger.open[:place], *records, *ledger.open[place:]))
+
+
+def is_rerun(ledger: Ledger, held: Deployment, records: Sequence[Deployment]) -> bool:
+    """Only an equal repository, run, job, version and regions with a higher attempt is a re-run of `held`."""
+    mine = records[0]
+    if held.run is None or mine.run is None or held.run.attempt >= mine.run.attempt:
+        return False
+    theirs = {record.region for record in ledger.open if record.claim_id == held.claim_id}
+    ours = {record.region for record in records}
+    return (held.run.repository, held.run.id, held.run.job, held.version, theirs) == (
+        mine.run.repository,
+        mine.run.id,
+        mine.run.job,
+        mine.version,
+        ours,
+    )
+
+
+def earlier_attempt(ledger: Ledger, records: Sequence[Deployment]) -> Deployment | None:
+    """The first waiting record of an earlier attempt of these records' CI job: its place is theirs."""
+    return next((held for held in waiting(ledger) if is_rerun(ledger, held, records)), None)
 
 
 def leave(ledger: Ledger, nonce: str | None) -> Ledger:
@@ -107,9 +133,10 @@ class Patience:
         self._seen = at
         idle = unused(ledger, now=now, passed=self.passed)
         self._since = {claim_id: self._since.get(claim_id, at) for claim_id in idle}
-        self.passed = frozenset(
-            claim_id for claim_id, began in self._since.items() if at - began >= PASSED_AFTER
-        )
+        there = {record.claim_id for record in waiting(ledger)}
+        late = {claim_id for claim_id, began in self._since.items() if at - began >= PASSED_AFTER}
+        # Who was passed once costs nobody another minute, though the place be taken by now.
+        self.passed = frozenset(late | (self.passed & there))
 
 
 def in_the_way(

@@ -9,17 +9,22 @@ from ci_tasks.core.columns import REGION, used
 from ci_tasks.tag.names import DeploymentKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Container, Iterator, Sequence
     from datetime import datetime
 
     from ci_tasks.tag.model import Deployment
 
 
+_KINDS = {DeploymentKind.ROLLBACK: "rollback: ", DeploymentKind.PROMOTE: "promotion "}
+
+
 def records_text(records: Sequence[Deployment], *, title: str = "Deployment") -> str:
-    """The records in the order given; below them, on as many lines as they need, the reasons of some.
+    """The records in the order given; below them, on as many lines as they need, what else some of them say.
 
     A record has the time at which it ended; while it is open, that at which it began.
     """
+    reviewed = {record.reviews for record in records if record.reviews}
+    is_split = _split(records, reviewed)
     columns = (title, "When (UTC)", REGION, "Version", "Status", "By")
     rows = [
         (
@@ -32,12 +37,15 @@ def records_text(records: Sequence[Deployment], *, title: str = "Deployment") ->
         )
         for record in records
     ]
-    reasons = dict.fromkeys(
-        (record.claim_id, "; ".join(said)) for record in records if (said := list(_reasons(record)))
+    remarks = dict.fromkeys(
+        (record.claim_id, (record.region or "") if record.claim_id in is_split else "", "; ".join(said))
+        for record in records
+        if (said := list(_remarks(record, reviewed)))
     )
     tables = [console.table(*used(columns, rows)).rstrip("\n")]
-    if reasons:
-        tables.append(console.table((title, "Why"), list(reasons)).rstrip("\n"))
+    if remarks:
+        drawn = used((title, REGION, "Note"), [*remarks], no_region="")
+        tables.append(console.table(*drawn).rstrip("\n"))
     return "\n\n".join(tables)
 
 
@@ -52,10 +60,28 @@ def _outcome(record: Deployment) -> str:
     return words.get(record.kind, record.status.value)
 
 
-def _reasons(record: Deployment) -> Iterator[str]:
+def _split(records: Sequence[Deployment], reviewed: Container[str]) -> set[str]:
+    """The claims of which not every region says the same."""
+    first: dict[str, list[str]] = {}
+    return {
+        record.claim_id
+        for record in records
+        if (said := list(_remarks(record, reviewed))) != first.setdefault(record.claim_id, said)
+    }
+
+
+def _remarks(record: Deployment, reviewed: Container[str]) -> Iterator[str]:
+    """What kind of deployment it was, if no common one; why it was made, and why it ended."""
     if record.reviews:
         yield f"of {record.reviews}"
-    if record.ended_by or record.reason:
-        yield record.ended_by or record.reason or ""
+    if said := f"{_KINDS.get(record.kind, '')}{record.reason or ''}".strip(": "):
+        yield said
+    if record.labels:
+        yield f"label {', '.join(record.labels)}"
+    if record.stop_requested and record.status.is_open:
+        yield f"is asked to stop: {record.stop_requested}"
+    if record.ended_by:
+        yield record.ended_by
     if record.override:
-        yield f"override: {record.override.reason}"
+        is_reviewed = record.deployment_id in reviewed or record.claim_id in reviewed
+        yield f"override{' (reviewed)' if is_reviewed else ''}: {record.override.reason}"

@@ -41,6 +41,7 @@ def retain(ledger: Ledger, *, now: datetime) -> Ledger:
         or (record.completed_at is not None and now - record.completed_at <= KEEP_DAYS)
         or record.deployment_id in needed
     }
+    stays |= _origins_of(ledger, stays)
     stays |= _reviews_of(ledger, (record for record in ledger.closed if record.deployment_id in stays))
     return _without(ledger, {record.deployment_id for record in ledger.closed} - stays)
 
@@ -89,11 +90,7 @@ def _without(ledger: Ledger, gone: set[str]) -> Ledger:
 
 
 def _needed_for_rollback(ledger: Ledger) -> set[str]:
-    of_regions: dict[str | None, list[Deployment]] = {}
-    for record in ledger.closed:
-        if record.kind is not DeploymentKind.REVIEW:
-            of_regions.setdefault(record.region, []).append(record)
-    needed = {name for records in of_regions.values() for name in past.needed(records)}
+    needed = {name for records in _by_region(ledger).values() for name in past.needed(records)}
     versions: dict[str | None, set[str]] = {}
     for record in ledger.closed:
         if record.status is not DeploymentStatus.SUCCESS or record.kind is DeploymentKind.REVIEW:
@@ -102,7 +99,24 @@ def _needed_for_rollback(ledger: Ledger) -> set[str]:
         if len(seen) < 2 and record.version not in seen:  # noqa: PLR2004 - the live one and the one before
             seen.add(record.version)
             needed.add(record.deployment_id)
-    return needed
+    return needed | _origins_of(ledger, needed)
+
+
+def _origins_of(ledger: Ledger, names: set[str]) -> set[str]:
+    """The ids of the records that first brought what rollbacks among these went back to."""
+    found: dict[str, str] = {}
+    for records in _by_region(ledger).values():
+        found |= past.origins(records)
+    return {found[name] for name in names if name in found}
+
+
+def _by_region(ledger: Ledger) -> dict[str | None, list[Deployment]]:
+    """The closed records that say what ran, newest first."""
+    of_regions: dict[str | None, list[Deployment]] = {}
+    for record in ledger.closed:
+        if record.kind is not DeploymentKind.REVIEW:
+            of_regions.setdefault(record.region, []).append(record)
+    return of_regions
 
 
 def shrink(record: Deployment) -> Deployment:

@@ -22,14 +22,20 @@ def answers(review: Deployment, record: Deployment) -> bool:
 def debts(ledger: Ledger) -> tuple[Deployment, ...]:
     """The records with an override that no review answers, newest first; those at work are among them.
 
+    One that was called off before a script of it started, or that waits, has passed nothing so far.
     A ledger that was read as a summary has all that this needs.
     """
     answered = {record.reviews for record in ledger.closed if record.kind is DeploymentKind.REVIEW}
     return tuple(
         record
         for record in (*reversed(ledger.open), *ledger.closed)
-        if record.override is not None and answered.isdisjoint((record.deployment_id, record.claim_id))
+        if _has_passed_a_rule(record) and answered.isdisjoint((record.deployment_id, record.claim_id))
     )
+
+
+def _has_passed_a_rule(record: Deployment) -> bool:
+    is_called_off = record.status is DeploymentStatus.CANCELLED and not record.scripts_started
+    return record.override is not None and not (is_called_off or record.status is DeploymentStatus.PENDING)
 
 
 def reviewed(ledger: Ledger, review: Deployment) -> Ledger:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -9,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ci_tasks.deploy import candidates
+from ci_tasks.deploy import candidates, rollback
 from ci_tasks.deploy.candidates import CHOSEN, FITS, PASSED_OVER, Candidate, Standing
+from ci_tasks.deploy.model import Request, line_of
 from ci_tasks.tag import ledger as ledgers
 from ci_tasks.tag import retention
 from ci_tasks.tag.names import DeploymentKind, DeploymentStatus, VersionState
@@ -54,7 +56,7 @@ def standings(ledger: Ledger, states: Mapping[str, str] | None = None) -> dict[s
     """What the tags say: all are there, on the commits that they were deployed from, with these states."""
     words = states or {}
     known = {"v9.0.0": Standing(commit=commit_of("v9.0.0"))}
-    for version in candidates.versions(ledger, [None, *REGIONS]):
+    for version in candidates.versions(ledger, [None, *REGIONS, "ap-south"]):
         word = words.get(version, "")
         commit = {"gone": None, "moved": commit_of("other")}.get(word, commit_of(version))
         state = VersionState(word) if word in {one.value for one in VersionState} else None
@@ -170,14 +172,52 @@ def test_each_candidate_says_why() -> None:
     assert [(one.version, one.state, one.verdict, one.reason) for one in found] == [
         ("v1.8.0", None, PASSED_OVER, "it is the live one"),
         ("v1.6.0", None, PASSED_OVER, "its tag stands on another commit than it was deployed from"),
-        ("v1.4.0", None, FITS, "it comes after v1.1.0"),
+        ("v1.4.0", None, FITS, "it fits too, but v1.1.0 goes first"),
         ("v1.3.0", None, PASSED_OVER, "its tag is gone"),
         ("v1.2.0", "unstable", PASSED_OVER, "it is unstable: it loses orders"),
         ("v1.1.0", "stable", CHOSEN, "it is the newest stable one that ran before"),
-        ("v1.0.0", None, FITS, "it comes after v1.1.0"),
+        ("v1.0.0", None, FITS, "it fits too, but v1.1.0 goes first"),
         ("v1.7.0", None, PASSED_OVER, "it was rolled back from"),
         ("v1.5.0", None, PASSED_OVER, "it never succeeded here"),
     ]
+
+
+def test_what_is_told_of_a_version_that_is_not_the_newest_one() -> None:
+    ledger = told(*(f"deploy 1.{minor}.0" for minor in range(4)))
+    found = candidates.choose(ledger, (None,), standings(ledger, {"v1.1.0": "stable"}), named=True, kept=5)
+    assert rollback.told(found) == [
+        "v1.1.0 is chosen: it is the newest stable one that ran before.",
+        "v1.2.0 ran after it, and is not marked stable.",
+    ]
+
+
+def test_what_a_rollback_went_past_is_not_what_it_was_from() -> None:
+    ledger = told("deploy 0.9.0", "deploy 1.0.0", "deploy 1.1.0", "deploy 1.2.0", "rollback 1.0.0")
+    reasons = {one.version: one.reason for one in weighed(ledger)}
+    assert reasons["v1.2.0"] == "it was rolled back from"
+    assert reasons["v1.1.0"] == "a rollback went past it"
+    later = told(
+        "deploy 0.9.0", "deploy 1.0.0", "deploy 1.1.0", "deploy 1.2.0", "rollback 1.0.0", "deploy 1.1.0"
+    )
+    assert {one.version: one.reason for one in weighed(later)}["v1.1.0"] == "it is the live one"
+
+
+def test_what_is_still_on_its_way_to_another_region() -> None:
+    ledger = told("deploy 1.0.0", "deploy 1.1.0 us-east:SUCCESS in us-east", regions=REGIONS)
+    for version, is_meant in (("v1.1.0", True), ("v1.2.0", False)):
+        coming = record(9, "eu-west", version, NOON + timedelta(hours=9))
+        held = ledgers.claim(ledger, (coming,), regions=REGIONS)
+        found = choice(held)
+        assert found.targets == {"us-east": "v1.0.0"}
+        assert rollback.on_its_way(held, found) == ((coming,) if is_meant else ())
+        assert rollback.on_its_way(held, choice(held, regions=("us-east",), named=True)) == ()
+
+
+def test_the_line_of_a_rollback_has_the_version_only_where_somebody_typed_it() -> None:
+    request = Request(environment="staging", kind=DeploymentKind.ROLLBACK, version="v1.0.0")
+    assert line_of(request, "api").endswith("deploy.rollback --env staging --subproject api --to v1.0.0")
+    picked = replace(request, is_picked=True)
+    assert line_of(picked, "api", version="v1.0.0").endswith("deploy.rollback --env staging --subproject api")
 
 
 def test_a_stable_version_goes_first_among_the_releases_that_are_kept() -> None:
@@ -219,9 +259,48 @@ def test_a_rollback_that_broke_off_is_taken_up_where_it_is_not_done() -> None:
     ledger = told(*steps, "rollback 1.1.0 us-east:FAILED", regions=REGIONS)
     found = choice(ledger)
     assert found.targets == {"us-east": "v1.1.0"}
-    assert found.untouched == {"eu-west": "the rollback to v1.1.0, which broke off, is done there"}
+    assert found.untouched == {"eu-west": "it has left v1.2.0 already"}
     skipped = told(*steps, "rollback 1.1.0 eu-west:FAILED us-east:SKIPPED", regions=REGIONS)
     assert choice(skipped).targets == {"eu-west": "v1.1.0", "us-east": "v1.1.0"}
+
+
+def test_a_rollback_to_several_versions_is_taken_up_where_it_was_not_even_begun() -> None:
+    steps = ["deploy 1.0.0", "deploy 1.1.0 in eu-west", "deploy 1.2.0"]
+    failed = [*steps, "rollback 1.1.0 in eu-west"]
+    for broken in (
+        told(*steps, "rollback 1.1.0 FAILED in eu-west", regions=REGIONS),
+        told(*steps, "rollback 1.1.0 CANCELLED in eu-west", regions=REGIONS),
+    ):
+        assert choice(broken).targets == {"eu-west": "v1.1.0", "us-east": "v1.0.0"}
+    half = choice(told(*failed, regions=REGIONS))
+    assert half.targets == {"us-east": "v1.0.0"}
+    assert half.untouched == {"eu-west": "it has left v1.2.0 already"}
+
+
+def test_after_a_rollback_to_several_versions_the_newest_of_these_is_taken_back() -> None:
+    steps = ["deploy 1.0.0", "deploy 1.1.0 in eu-west", "deploy 1.2.0"]
+    steps += ["rollback 1.1.0 in eu-west", "rollback 1.0.0 in us-east"]
+    found = choice(told(*steps, regions=REGIONS))
+    assert (found.targets, found.stays) == ({"eu-west": "v1.0.0"}, ())
+    assert found.untouched == {"us-east": "v1.1.0 was not tried there"}
+    last = choice(told(*steps, "rollback 1.0.0 in eu-west", regions=REGIONS))
+    assert (last.targets, last.stays) == ({}, REGIONS)
+
+
+def test_a_version_is_as_new_as_where_it_came_last() -> None:
+    steps = ["deploy 0.9.0", "deploy 1.2.0 in us-east", "deploy 1.1.0 in eu-west", "deploy 1.2.0 in eu-west"]
+    found = choice(told(*steps, "rollback 1.1.0 in eu-west", regions=REGIONS))
+    assert found.targets == {"us-east": "v0.9.0"}
+    other = choice(told(*steps, "rollback 1.1.0 in eu-west", "deploy 1.3.0 in eu-west", regions=REGIONS))
+    assert other.targets == {"eu-west": "v1.1.0"}
+    assert other.untouched == {"us-east": "v1.3.0 was not tried there"}
+
+
+def test_what_came_after_it_is_no_rollback() -> None:
+    steps = ["deploy 1.0.0", "deploy 1.1.0 eu-west:FAILED", "deploy 1.0.0 in eu-west"]
+    found = choice(told(*steps, regions=REGIONS))
+    assert found.targets == {"us-east": "v1.0.0"}
+    assert found.untouched == {"eu-west": "another one came after v1.1.0 there"}
 
 
 def test_a_region_in_which_nothing_ran_before_stays_unless_it_is_named() -> None:
@@ -253,6 +332,7 @@ def asked(ledger: Ledger, version: str, states: Mapping[str, str] | None = None)
         pytest.param("v1.0.0", {"v1.0.0": "unstable"}, True, id="bad-is-for-the-rules-to-refuse"),
         pytest.param("v1.1.0", {}, False, id="never-succeeded"),
         pytest.param("v9.0.0", {}, False, id="never-tried"),
+        pytest.param("v8.0.0", {}, False, id="no-such-version"),
         pytest.param("v1.0.0", {"v1.0.0": "gone"}, False, id="gone"),
         pytest.param("v1.0.0", {"v1.0.0": "moved"}, False, id="moved"),
     ],
@@ -264,6 +344,7 @@ def test_a_version_that_is_asked_for(version: str, states: dict[str, str], *, is
     assert found.stays == (() if is_possible else (None,))
     (mine,) = (one for one in found.candidates if one.version == version)
     assert (mine.verdict == CHOSEN) is is_possible
+    assert (mine.reason == "there is no such version") is (version == "v8.0.0")
     assert chosen(found.candidates) == (version if is_possible else None)
 
 
@@ -300,6 +381,67 @@ def test_what_holds_of_every_choice(steps: list[str], states: dict[str, str], ke
     assert live.uncertain or version != live.version
     if live.uncertain and live.version in fitting:
         assert version == live.version
+
+
+_ENDS = st.sampled_from(["SUCCESS", "FAILED", "CANCELLED", "SKIPPED", "not there"])
+_ROLLOUTS = st.lists(
+    st.tuples(
+        st.sampled_from(["deploy", "promote", "rollback"]), st.integers(0, 4), st.tuples(_ENDS, _ENDS, _ENDS)
+    ),
+    max_size=9,
+)
+_THREE = ("eu-west", "us-east", "ap-south")
+
+
+def in_regions(steps: Iterable[tuple[str, int, tuple[str, ...]]]) -> list[str]:
+    """The steps as `told` takes them, for three regions."""
+    lines = []
+    for kind, minor, ends in steps:
+        there = {region: end for region, end in zip(_THREE, ends, strict=True) if end != "not there"}
+        said = " ".join(f"{region}:{end}" for region, end in there.items())
+        lines += [f"{kind} 1.{minor}.0 {said} in {','.join(there)}"] if there else []
+    return lines
+
+
+@given(_ROLLOUTS, _STATES, st.lists(_ENDS, min_size=3, max_size=3), st.permutations(_THREE))
+def test_f119_a_rollback_that_broke_off_anywhere_is_taken_up_where_it_is_not_done(
+    steps: list[tuple[str, int, tuple[str, ...]]],
+    states: dict[str, str],
+    ends: list[str],
+    order: list[str],
+) -> None:
+    lines = in_regions(steps)
+    before = told(*lines, regions=_THREE)
+    known = standings(before, states)
+    first = candidates.choose(before, _THREE, known, named=False, kept=5)
+    done = dict(zip(_THREE, ends, strict=True))
+    if first.stays or all(done[str(region)] == "SUCCESS" for region in first.targets):
+        return  # it would be refused, or has not broken off
+    for region in order:
+        if region in first.targets and done[region] != "not there":
+            lines.append(f"rollback {first.targets[region].removeprefix('v')} {done[region]} in {region}")
+    after = told(*lines, regions=_THREE)
+    again = candidates.choose(after, _THREE, known, named=False, kept=5)
+    left = {region: one for region, one in first.targets.items() if done[str(region)] != "SUCCESS"}
+    assert (again.targets, again.stays) == (left, ())
+
+
+@given(_ROLLOUTS)
+def test_f119_no_record_is_dropped_that_tells_which_regions_go_back(
+    steps: list[tuple[str, int, tuple[str, ...]]],
+) -> None:
+    lines = [line for line in in_regions(steps) if not line.startswith("rollback")]
+    for _ in range(2):
+        found = candidates.choose(
+            whole := told(*lines, regions=_THREE), _THREE, standings(whole), named=False, kept=5
+        )
+        lines += [f"rollback {one.removeprefix('v')} in {where}" for where, one in found.targets.items()][:2]
+    ledger = told(*lines, *["deploy 2.0.0 SKIPPED"] * retention.KEEP_NEWEST, regions=_THREE)
+    kept = retention.retain(ledger, now=NOON + timedelta(days=365))
+    one, other = (
+        candidates.choose(each, _THREE, standings(ledger), named=False, kept=5) for each in (ledger, kept)
+    )
+    assert one.targets == other.targets
 
 
 @given(_STEPS)

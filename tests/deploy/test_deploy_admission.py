@@ -10,11 +10,12 @@ import pytest
 
 from ci_tasks.deploy.claim import ClaimHeldError, ClaimLostError, PlanOutdatedError, Turn
 from ci_tasks.deploy.queue.admission import Admission, close_finished
+from ci_tasks.deploy.records import at_its_turn
 from ci_tasks.tag import ledger as ledgers
 from ci_tasks.tag import queue
 from ci_tasks.tag.clock import utc_now
 from ci_tasks.tag.grammar import EnvironmentTag
-from ci_tasks.tag.model import Run
+from ci_tasks.tag.model import Override, Run
 from ci_tasks.tag.names import DeploymentKind, DeploymentStatus
 from ci_tasks.tag.store import EnvironmentFact
 from tests.tag.records import HOUR, deployed, empty, record
@@ -115,7 +116,7 @@ def test_a_place_that_was_taken_away(how: str) -> None:
         ledger = ledgers.close(
             ledger, name, DeploymentStatus.CANCELLED, at=utc_now(), ended_by="cancelled: why"
         )
-        said = "CANCELLED, cancelled: why"
+        said = "it was cancelled: why"
     else:
         vanished = how == "it vanished"
         ledger, said = empty(), "does not hold it any more" if vanished else "the environment tag was deleted"
@@ -126,6 +127,15 @@ def test_a_place_that_was_taken_away(how: str) -> None:
             now_made(1, WEST),
             turn=turn,
         )
+
+
+def test_a_machine_that_slept_keeps_its_own_place() -> None:
+    """By its own clock its wait is long over: others could have closed it, and have not."""
+    ledger = queue.join(empty(), (waits(1, EAST),))
+    over = utc_now() - ledgers.TAKEOVER_GRACE
+    ledger = ledgers.change(ledger, ledger.open[0].deployment_id, lease_end=over)
+    after = claimed(ledger, now_made(1, EAST), turn=Turn(records=ledger.open))
+    assert [one.status.value for one in (*after.open, *after.closed)] == ["RUNNING"]
 
 
 def test_regions_that_need_nothing_any_more_are_closed() -> None:
@@ -161,3 +171,27 @@ def test_f70_only_a_re_run_takes_its_own_place_back() -> None:
     ]
     for other in others:
         assert close_finished(ledger, (other,), utc_now()) == ledger
+
+
+def test_f70_a_re_run_goes_first_where_its_earlier_attempt_did() -> None:
+    run = Run(id="17", job="deploy", attempt=1, repository="x", url=None)
+    ledger = queue.join(empty(), (waits(1, EAST, run=run),))
+    ledger = queue.join(ledger, (waits(2, EAST),))
+    mine = now_made(3, EAST, run=msgspec.structs.replace(run, attempt=2))
+    after = claimed(ledger, mine)
+    assert [(one.claim_id, one.status.value) for one in after.open] == [
+        (record(2).claim_id, "PENDING"),
+        (mine.claim_id, "RUNNING"),
+    ]
+    behind = queue.join(queue.join(empty(), (waits(2, EAST),)), (waits(1, EAST, run=run),))
+    with pytest.raises(ClaimHeldError, match="a deployment waits there, and goes first"):
+        claimed(behind, mine)
+
+
+@pytest.mark.parametrize("is_needed", [True, False])
+def test_an_override_that_is_not_needed_at_the_turn_is_not_recorded(is_needed: bool) -> None:  # noqa: FBT001 - pytest passes by name
+    why = Override(reason="urgent", signer=None)
+    running = now_made(2, EAST, override=why if is_needed else None)
+    turned = at_its_turn(waits(1, EAST, override=why), running)
+    assert turned.override == (why if is_needed else None)
+    assert (turned.claim_id, turned.status.value) == (record(1).claim_id, "RUNNING")

@@ -358,3 +358,17 @@ def test_f17_the_way_through_as_a_workflow_goes_it(site: Site) -> None:
     none = site.run("deploy.plan", "--changed-since", "origin/main", "--matrix")
     assert (none.returncode, none.stderr) == (0, "")
     assert none.stdout.removesuffix("\n") in workflow["deploy"]["if"]
+
+
+def test_a_subproject_without_the_environment_is_passed_over(deployed: Monorepo) -> None:
+    deployed.git("rm", "-r", "--quiet", "environments/production")
+    deployed.write("api/environments/production/config.yml", "")
+    deployed.write("web/x", "changed")
+    deployed.write("api/x", "changed")
+    deployed.commit()
+    for since in (None, "HEAD~1"):
+        plan = planned(deployed.clone, since)
+        assert (set(why(plan)), plan.without_environment) == ({"api"}, ("services/auth", "web"))
+        assert "Passed over, as they have no production: services/auth, web." in change_plan_text(plan)
+    with pytest.raises(UsageError, match="There is no folder environments/canary/"):
+        planned(deployed.clone, environment="canary")

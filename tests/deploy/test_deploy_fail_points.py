@@ -170,3 +170,31 @@ def test_a_process_is_killed_at_every_fail_point() -> None:
     places = {bare(row[0]) for row in table("development/fail-points.md", "place")}
     killed = {place.partition(":")[0] for place in (*KILLED, *",".join(WAITING).split(","))}
     assert {place.partition("=")[0] for place in killed} | ELSEWHERE == places
+
+
+def test_f76_what_a_dead_one_left_counts_as_uncertain_before_anybody_closes_it(stage: Stage) -> None:
+    site = stage.site
+    done = site.run("deploy", *STAGING, "--again", env=killed_at("before_script"))
+    assert done.returncode == -signal.SIGKILL
+    lease_ends(stage, 121)
+    before = site.remote_state()
+    (status,) = site.answer("deploy.status", *STAGING)["environments"]
+    assert [region["isUncertain"] for region in status["regions"]] == [True, True]
+    assert len(status["running"]) == 2
+    plan = site.answer("deploy", *STAGING, "--dry-run")["plan"]
+    assert [(region["action"], region["isUncertain"]) for region in plan["regions"]] == [("deploy", True)] * 2
+    assert not [notice for notice in plan["notices"] if "holds the claim" in notice]
+    (changed,) = (
+        one for one in site.answer("deploy.plan", "--env", "staging")["changed"] if one["subproject"] == "api"
+    )
+    assert "UNCERTAIN" in {reason["kind"] for reason in changed["reasons"]}
+    promoted = site.run("deploy.promote", "--from", "staging", "--to", "production", "--subproject", "api")
+    assert promoted.returncode == 3, promoted.stdout
+    assert site.remote_state() == before
+    site.ok("deploy", *STAGING)
+
+
+def test_f95_a_signal_after_the_last_record_takes_no_report_away(stage: Stage) -> None:
+    done = stage.site.run("deploy", *STAGING, "--again", env=killed_at("before_report=int"))
+    assert done.returncode == 0, done.stderr
+    assert "api v1.0.0 is live in staging" in " ".join(done.stdout.split())

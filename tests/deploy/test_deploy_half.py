@@ -142,6 +142,7 @@ def test_the_way_back_of_every_region(site: Site) -> None:
         " (failed in us-east; back to what ran before in eu-west, us-east)"
     )
     assert "Live now, as api/staging says: eu-west v1.0.0; us-east v1.0.0." in report["notices"]
+    assert report["nextSteps"][0] == f"inv deploy.status {' '.join(STAGING)}"
     assert not any("deploy.rollback" in line for line in report["nextSteps"])
     Stage(site).check_chain()
 
@@ -157,7 +158,9 @@ def test_the_way_back_of_one_region_fails(site: Site) -> None:
     assert "eu-west  back: FAILED   v1.0.0   v1.1.0" in done.stdout
     assert "us-east  back: SUCCESS  v1.0.0   v1.0.0" in done.stdout
     assert "the way back did not succeed in eu-west)" in report["summary"]
-    finish, back = report["nextSteps"][:2]
+    claim = report["rollbacks"][0]["deploymentId"].partition(".")[0]
+    assert f"The way back is {claim}." in " ".join(done.stdout.split())
+    back, finish = report["nextSteps"][:2]
     assert finish == f"inv deploy {' '.join(STAGING)}"
     assert back == f"inv deploy.rollback {' '.join(STAGING)} --to v1.0.0 --region eu-west"
     Stage(site).check_chain()

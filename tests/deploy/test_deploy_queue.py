@@ -14,18 +14,20 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ci_tasks.core.checkout import Checkout
-from ci_tasks.core.errors import ConflictError, ExitCode, RefusedError, UsageError
-from ci_tasks.deploy import deployment, lease
+from ci_tasks.core.errors import ConflictError, ExitCode, RefusedError, UnavailableError, UsageError
+from ci_tasks.deploy import deployment, lease, rollout
 from ci_tasks.deploy.model import Request
 from ci_tasks.deploy.queue import place
-from ci_tasks.deploy.queue.wait import spoken, wait_seconds
+from ci_tasks.deploy.queue.wait import spoken, wait_seconds, waiting_line
 from ci_tasks.tag import annotation, transition
 from ci_tasks.tag import queue as queues
 from ci_tasks.tag.clock import utc_now
+from ci_tasks.tag.grammar import EnvironmentTag
 from tests.conftest import program
 from tests.deploy.faulty_remote import KILL_SERVER, delete_tag, hook, once
 from tests.deploy.running import GATED, STAGING, Stage, until
 from tests.repositories import git
+from tests.tag.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -161,9 +163,10 @@ def test_first_come_first_served(stage: Stage) -> None:
 
     stage.go()
     assert [each.end().code for each in (owner, second, third)] == [0, 0, 0]
+    assert "waits in the queue" not in third.end().report  # its own place is no news
     assert order(stage) == ["v1.0.0", "v1.0.0", "v1.1.0", "v1.2.0"]
-    assert "Waiting for api/staging, next in the queue, about" in second.said
-    assert "v1.0.0 of Test Person is running in eu-west.\n" in second.said
+    assert "Waiting for api/staging, next in the queue" in second.said
+    assert "v1.0.0 of Test Person is running in eu-west" in second.said
     assert "Waiting for api/staging, place 2 in the queue, about" in third.said
     last = stage.records()[0]
     assert (last["version"], last["queuePosition"], last["estimatedWaitTime"]) == ("v1.2.0", None, None)
@@ -289,6 +292,28 @@ def test_a_failure_is_taken_back_before_the_next_one_begins(stage: Stage) -> Non
     stage.check_chain()
 
 
+def test_an_environment_that_got_regions_while_somebody_waited(here: Stage) -> None:
+    site = here.site
+    production = ("--env", "production", "--subproject", "api")
+    owner = here.start("deploy", *production, "--version", "v1.0.0")
+    here.scripts_started()
+    checkout = Checkout.open(site.clone, os.environ)
+    request = Request(environment="production", subproject="api", version="v1.1.0", wait=50.0)
+
+    def add_regions() -> None:
+        until(lambda: len(here.records("api/production")) > 1, "the place in the queue")
+        site.repository.write("environments/production/config.yml", "regions: [eu, us]\n")
+        here.go()
+
+    adding = threading.Thread(target=add_regions)
+    adding.start()
+    with pytest.raises(RefusedError, match="production has got regions while this deployment waited: eu, us"):
+        deployment.deploy(checkout, request, environ=os.environ)
+    adding.join()
+    assert owner.end().code == 0
+    assert here.statuses("api/production") == [(None, "SUCCESS")]
+
+
 # Leaving
 
 
@@ -307,12 +332,23 @@ def test_whoever_is_interrupted_leaves(stage: Stage, number: int, code: int) -> 
     assert owner.process.poll() is None
 
 
-@pytest.mark.parametrize("place", ["before_push", "after_push"])
+@pytest.mark.parametrize("place", ["before_push", "after_object", "after_push"])
 def test_whoever_is_interrupted_while_he_joins_leaves(stage: Stage, place: str) -> None:
     running(stage, *WEST)
     env = {"CI_TASKS_TESTING": "1", "CI_TASKS_FAILPOINT": f"{place}=int"}
     ended = stage.start("deploy", *STAGING, *WEST, *WAIT, env=env).end()
     assert ended.code == 130, ended.stderr
+    assert stage.statuses() == [("eu-west", "RUNNING")]
+
+
+def test_a_second_signal_does_not_keep_anybody_from_leaving(stage: Stage) -> None:
+    running(stage, *WEST)
+    env = {"CI_TASKS_TESTING": "1", "CI_TASKS_FAILPOINT": "before_leave=term"}
+    waiter = queued(stage, *WEST, env=env)
+    waiter.signal(signal.SIGINT)
+    ended = waiter.end()
+    assert ended.code == 130, ended.stderr
+    assert "could not be given up" not in ended.stderr
     assert stage.statuses() == [("eu-west", "RUNNING")]
 
 
@@ -326,30 +362,34 @@ def test_whose_time_is_up_leaves_and_says_who_was_in_the_way(stage: Stage) -> No
     assert f"Deployment {holder} of v1.2.0 in eu-west, by Test Person." in done.stderr
     assert " was place 2 in the queue.\n" in done.stderr
     assert "To wait for your turn" not in done.stderr
-    assert done.stderr.endswith(f"next: inv deploy {' '.join(STAGING)} --version v1.2.0 --wait 0.03\n")
+    assert done.stderr.endswith(f"next: inv deploy {' '.join(STAGING)} --version v1.2.0 --wait 10\n")
     assert len(waiting(stage)) == 1
 
 
-@pytest.mark.parametrize("command", ["deploy.cancel", "deploy.unlock"])
-def test_who_waits_is_taken_out_of_the_queue(stage: Stage, command: str) -> None:
+@pytest.mark.parametrize(
+    ("command", "reason", "why"),
+    [
+        ("deploy.cancel", (), "cancelled by Test Person"),
+        ("deploy.unlock", ("--reason", "wrong build"), "unlocked: wrong build (Test Person)"),
+    ],
+)
+def test_who_waits_is_taken_out_of_the_queue(
+    stage: Stage, command: str, reason: tuple[str, ...], why: str
+) -> None:
     site = stage.site
     owner = running(stage, *WEST)
     waiter = queued(stage, *WEST)
     claim = waiting(stage)[0]["claimId"]
     settled = site.run("deploy.settle", *STAGING, "--deployment", claim)
     assert (settled.returncode, f"{claim} waits in the queue of api/staging" in settled.stdout) == (4, True)
-    said = site.ok(command, *STAGING, "--deployment", claim, "--reason", "wrong build")
+    said = site.ok(command, *STAGING, "--deployment", claim, *reason)
     assert said == f"{claim} is taken out of the queue of api/staging. Whoever waited is told so.\n"
     ended = waiter.end()
-    verb = "cancelled" if command == "deploy.cancel" else "unlocked"
     assert ended.code == 4, ended.stderr
-    assert (
-        f"{claim}.eu-west does not wait for api/staging any more: "
-        f"it was closed as CANCELLED, {verb}: wrong build (Test Person)." in ended.stderr
-    )
+    assert f"{claim}.eu-west does not wait for api/staging any more: it was {why}." in ended.stderr
     assert stage.statuses() == [("eu-west", "RUNNING"), ("eu-west", "CANCELLED")]
     assert owner.process.poll() is None
-    again = site.run(command, *STAGING, "--deployment", claim, "--reason", "wrong build")
+    again = site.run(command, *STAGING, "--deployment", claim, *reason)
     assert (again.returncode, f"{claim} is neither running nor waiting in" in again.stderr) == (2, True)
 
 
@@ -371,6 +411,40 @@ def test_a_running_one_sees_soon_that_it_is_called_off(here: Stage, monkeypatch:
         ("CANCELLED", "Stopped because it was asked to: wrong build (Test Person)")
     ]
     assert here.statuses() == [("eu-west", "CANCELLED")]
+
+
+def test_f115_a_request_to_stop_is_heeded_before_the_next_region(
+    here: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first region ends before anybody looks; the request named that region alone."""
+    monkeypatch.setattr(lease, "LOOK", 1000.0)
+    line = [str(program("inv")), "deploy.cancel", *STAGING, "--deployment"]
+
+    def call_off() -> None:
+        here.scripts_started()
+        first = next(one for one in here.records() if one["scriptsStarted"] or one["region"] == "eu-west")
+        subprocess.run([*line, first["deploymentId"]], cwd=here.site.clone, check=True)
+        here.go()
+
+    caller = threading.Thread(target=call_off)
+    caller.start()
+    result = deploy_here(here, "v1.1.0", wait=None)
+    caller.join()
+    assert result.code is ExitCode.PARTIAL
+    assert here.statuses() == [("us-east", "CANCELLED"), ("eu-west", "SUCCESS")]
+    why = "not started: stopped because it was asked to: Test Person gave no reason"
+    assert (here.records()[0]["endedBy"], here.records()[0]["scriptsStarted"]) == (why, False)
+
+
+def test_what_nobody_agreed_to_is_not_deployed_by_a_later_part(here: Stage) -> None:
+    """With --yes, which was typed when it was no step back."""
+    checkout = Checkout.open(here.site.clone, os.environ)
+    request = Request(environment="staging", subproject="api", version="v1.0.0", yes=True)
+    part = deployment.planned(checkout, request, environ=os.environ)
+    here.go()
+    here.site.ok("deploy", *STAGING, "--version", "v1.1.0")
+    with pytest.raises(RefusedError, match=r"v1\.0\.0 is older than v1\.1\.0, which has come to eu-west"):
+        rollout._anew(checkout, part, os.environ)
 
 
 # Those who die, and remotes that do
@@ -403,9 +477,9 @@ def wait_is_over(stage: Stage, seconds_ago: float) -> str:
     end = utc_now() - timedelta(seconds=seconds_ago)
 
     def edit(ledger: Ledger) -> None:
-        for record in ledger.records:
-            if record["status"] == "PENDING":
-                record["leaseEnd"] = f"{end:%Y-%m-%dT%H:%M:%SZ}"
+        for one in ledger.records:
+            if one["status"] == "PENDING":
+                one["leaseEnd"] = f"{end:%Y-%m-%dT%H:%M:%SZ}"
 
     stage.site.rewrite(edit)
     return f"{end:%Y-%m-%d %H:%M:%S} UTC"
@@ -437,6 +511,24 @@ def test_f70_a_re_run_takes_its_own_place_back(here: Stage, monkeypatch: pytest.
     assert here.statuses() == [("eu-west", "SUCCESS"), ("eu-west", "CANCELLED"), ("eu-west", "SUCCESS")]
     assert here.records()[1]["endedBy"] == "attempt 2 of the same CI run took over"
     assert here.records()[1]["scriptsStarted"] is False
+
+
+def test_f70_a_re_run_joins_where_its_earlier_attempt_stood(here: Stage) -> None:
+    run = {"GITHUB_RUN_ID": "4711", "GITHUB_JOB": "deploy", "GITHUB_REPOSITORY": "example/shop"}
+    owner = running(here, *WEST, "--version", "v1.0.0")
+    dead = queued(here, *WEST, "--version", "v1.1.0", env={**run, "GITHUB_RUN_ATTEMPT": "1"})
+    other = queued(here, *WEST, "--version", "v1.2.0", count=2)
+    dead.kill()
+    first = waiting(here)[0]["claimId"]
+    again = here.start(
+        "deploy", *STAGING, *WEST, *WAIT, "--version", "v1.1.0", env={**run, "GITHUB_RUN_ATTEMPT": "2"}
+    )
+    until(lambda: waiting(here)[0]["claimId"] != first, "the place of the earlier attempt")
+    assert [(one["version"], one["queuePosition"]) for one in waiting(here)] == [("v1.1.0", 1), ("v1.2.0", 2)]
+    here.go()
+    assert [each.end().code for each in (owner, again, other)] == [0, 0, 0]
+    assert order(here) == ["v1.0.0", "v1.1.0", "v1.2.0"]
+    here.check_chain()
 
 
 @pytest.mark.parametrize(
@@ -477,6 +569,65 @@ def test_f75_a_remote_that_is_away_while_somebody_waits(here: Stage, tmp_path: P
     assert order(here) == ["v1.0.0", "v1.1.0"]
 
 
+@pytest.mark.parametrize("when", ["while it joins", "at its turn"])
+def test_f75_a_remote_that_is_away_for_a_moment_ends_no_wait(
+    here: Stage, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, when: str
+) -> None:
+    """As it is away just then, it is waited for, as it is in between."""
+    remote, away = here.site.remote, tmp_path / "away.git"
+    owner = running(here, *WEST, "--version", "v1.0.0")
+    where, name = (place.Place, "_join") if when == "while it joins" else (deployment, "planned")
+    real, calls = getattr(where, name), []
+
+    def unlucky(*given: Any, **named: Any) -> Any:
+        calls.append(given)
+        if len(calls) == (1 if when == "while it joins" else 2):
+            remote.rename(away)
+            threading.Timer(0.5, lambda: away.rename(remote)).start()
+        return real(*given, **named)
+
+    monkeypatch.setattr(where, name, unlucky)
+    threading.Timer(1.0, here.go).start()
+    assert deploy_here(here, "v1.1.0", "eu-west").code is ExitCode.OK
+    assert owner.end().code == 0
+    assert len(calls) > (1 if when == "while it joins" else 2)
+    assert order(here) == ["v1.0.0", "v1.1.0"]
+    here.check_chain()
+
+
+def test_f75_who_sees_nothing_lets_nobody_go_by(here: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The remote answers none of the looks, so nobody knows that the first one leaves his turn unused."""
+    monkeypatch.setattr(queues, "PASSED_AFTER", 0.2)
+    owner = running(here, *WEST)
+    queued(here, *WEST).kill()
+    here.go()
+    assert owner.end().code == 0
+    monkeypatch.setattr(place.Place, "_look", lambda _: UnavailableError("The remote has not answered."))
+    with pytest.raises(UnavailableError, match="has not answered"):
+        deploy_here(here, "v1.1.0", "eu-west", wait=4.0)
+    assert len(waiting(here)) == 1
+
+
+def test_a_machine_that_slept_does_not_deploy_when_it_wakes(
+    here: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner = running(here, *WEST, "--version", "v1.0.0")
+    slept, look = [0.0], place.Place._look
+
+    def sleep(mine: place.Place) -> object:
+        here.go()
+        assert owner.end().code == 0
+        slept[0] = 100.0
+        return look(mine)
+
+    monkeypatch.setattr(place.Place, "_look", sleep)
+    monkeypatch.setattr(place, "clock", lambda: lease.clock() + slept[0])
+    with pytest.raises(ConflictError, match="The wait for api/staging was over before anybody saw"):
+        deploy_here(here, "v1.1.0", "eu-west")
+    assert here.statuses() == [("eu-west", "SUCCESS")]
+    assert order(here) == ["v1.0.0"]
+
+
 def test_f62_the_tag_is_deleted_while_somebody_waits(here: Stage) -> None:
     running(here, *WEST, "--version", "v1.0.0")
 
@@ -501,6 +652,25 @@ def test_minutes_that_are_none(given: str) -> None:
 
 def test_minutes() -> None:
     assert [wait_seconds(given) for given in (None, "10", " 0.5 ", "1440")] == [None, 600.0, 30.0, 86400.0]
+
+
+@pytest.mark.parametrize(
+    ("position", "seconds", "said"),
+    [
+        (1, 90.0, "Waiting for api/staging, next in the queue, about 2 min: v1.0.0 of A is running in x."),
+        (
+            1,
+            0.0,
+            "Waiting for api/staging, next in the queue: v1.0.0 of A is running in x, longer than usual.",
+        ),
+        (1, None, "Waiting for api/staging, next in the queue: v1.0.0 of A is running in x."),
+        (2, 0.0, "Waiting for api/staging, place 2 in the queue, about 1 s: v1.0.0 of A is running in x."),
+    ],
+)
+def test_what_a_waiter_is_told(position: int, seconds: float | None, said: str) -> None:
+    tag = EnvironmentTag(subproject="api", environment="staging")
+    ahead = record(1, "x", triggered_by="A")
+    assert waiting_line(tag, (ahead,), queues.Outlook(position=position, seconds=seconds)) == said
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,7 @@ def test_f69_one_of_six_deploys_and_the_others_name_it(stage: Stage, tmp_path: P
         assert "somebody else holds the claim" in loser.stderr
         assert f"Deployment {holder}.eu-west of v1.0.0 in eu-west, by Test Person." in loser.stderr
         assert f"Its lease ends at {lease[:10]} {lease[11:19]} UTC unless it is renewed." in loser.stderr
-        assert f"deploy.unlock {' '.join(STAGING)} --deployment {holder}.eu-west --reason" in loser.stderr
+        assert f"deploy.cancel {' '.join(STAGING)} --deployment {holder} --reason" in loser.stderr
         assert loser.stderr.endswith(f"next: inv deploy {' '.join(STAGING)}\n")
         assert "Nothing was changed and no script was run." in loser.stderr
     assert site.repository.recorded() == ["eu-west", "us-east"]
@@ -140,7 +140,7 @@ def test_f115_unlocked_now(stage: Stage, options: tuple[str, ...], unlocked: str
     target = site.target()
     ended = owner.end()
     assert ended.code == 4, ended.stderr
-    assert "is gone: it was closed as CANCELLED, unlocked: wrong build (Test Person)" in ended.report
+    assert "is gone: it was unlocked: wrong build (Test Person)" in ended.report
     assert stage.survivors() == []
     assert site.target() == target
     assert site.ledger().header["settled"] is False
@@ -160,6 +160,9 @@ def test_unlocked_politely(stage: Stage) -> None:
     ended = owner.end()
     assert ended.code == 4, ended.stderr
     assert "asked to: wrong build (Test Person)" in ended.report
+    assert ended.report.startswith("The deployment of api v1.0.0 to staging was called off (")
+    assert f"Next: inv deploy {' '.join(STAGING)} inv deploy.status " in ended.report
+    assert "us-east SKIPPED v1.0.0 - - " in ended.report
     assert stage.survivors() == []
     assert sorted(stage.statuses()) == [("eu-west", "CANCELLED"), ("us-east", "CANCELLED")]
     assert {record["region"]: record["scriptsStarted"] for record in stage.records()} == {
@@ -230,7 +233,7 @@ def test_f115_unlocked_just_before_the_result(stage: Stage) -> None:
     ended = owner.end()
     assert ended.code == 4, ended.stderr
     assert "eu-west: v1.0.0 SUCCESS, but NOT recorded in api/staging" in ended.stderr
-    assert "closed as CANCELLED, unlocked: mine (Test Person)" in ended.report
+    assert "it was unlocked: mine (Test Person)" in ended.report
     assert site.repository.recorded() == ["eu-west"]
     assert site.repository.remote_refs() == before
 
@@ -435,7 +438,7 @@ def test_f111_a_claim_that_arrived_unanswered_and_was_ended(stage: Stage, tmp_pa
     )
     done = site.run("deploy", *STAGING, env=wrapper)
     assert done.returncode == 4, done.stderr
-    assert "is gone: it was closed as CANCELLED, unlocked: wrong build (Test Person)" in done.stderr
+    assert "is gone: it was unlocked: wrong build (Test Person)" in done.stderr
     assert site.repository.recorded() == []
     assert stage.statuses() == [("us-east", "CANCELLED"), ("eu-west", "CANCELLED")]
     stage.check_chain()

@@ -280,7 +280,7 @@ RULES = {
     ),
     "F30-no-folder": Case(
         ("deploy", "--env", "performance", "--subproject", "api"),
-        *(2, "There is no folder environments/performance/, so there is nothing to deploy to."),
+        *(2, "There is no folder environments/performance/, nor api/environments/performance/, so"),
         "mkdir -p environments/performance && touch environments/performance/config.yml",
     ),
     "F30-first-run": Case(

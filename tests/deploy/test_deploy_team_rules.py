@@ -208,8 +208,35 @@ def test_a_canary_that_is_under_way_is_the_canary(canary: Facts) -> None:
 
 
 def test_where_there_is_one_region_there_is_no_canary(canary: Facts) -> None:
-    assert said(replace(canary, regions=(EU,))) == []
-    assert said(replace(canary, regions=())) == []
+    alone = with_rules(canary, regions=())
+    assert said(replace(alone, regions=(EU,))) == []
+    assert said(replace(alone, regions=())) == []
+
+
+def test_f118_the_regions_that_are_committed_count_for_a_canary(canary: Facts) -> None:
+    begun = here(canary, history(canary, (EU, "v1.0.0", 1)))
+    waiting = said(replace(begun, regions=(US,)))
+    assert f"v1.0.0 ran in {EU} for 1h of 2h; come back at 13:00 UTC" in waiting[0]
+    assert said(replace(canary, regions=(EU,))) == [], "to begin with it is free"
+
+
+def test_a_canary_that_was_left_is_still_the_canary(canary: Facts) -> None:
+    left = here(canary, history(canary, (EU, "v1.0.0", 3), (EU, "v2.0.0", 2)))
+    line = f"{LINE} --version v1.0.0 --region {EU}"
+    assert said(asking(left, regions=(US,))) == [
+        f"{FIRST}: v1.0.0 ran in {EU} for 1h of 2h, until 10:00 UTC. {line}"
+    ]
+    assert said(asking(left, regions=(EU,), yes=True)) == []
+    both = here(
+        canary, history(canary, (EU, "v1.0.0", 3), (US, "v1.0.0", 2.5), (EU, "v2.0.0", 2), (US, "v2.0.0", 1))
+    )
+    assert said(asking(both, yes=True)) == [
+        (
+            f"{FIRST}: v1.0.0 ran in {US} for 1h 30m of 2h, until 11:00 UTC. "
+            f"{LINE} --version v1.0.0 --region {US} --yes"
+        )
+    ]
+    assert said(asking(both, regions=(US,), yes=True)) == []
 
 
 HOTFIX = Freeze(days=(Weekday.MONDAY,), exempt=("hotfix", "security"), source=SOURCE)
@@ -220,8 +247,8 @@ def test_a_freeze(known: Facts) -> None:
     frozen = with_rules(known, freeze=(HOTFIX,))
     assert said(frozen) == [
         (
-            f"freeze ({SOURCE}): staging is frozen until 2026-01-06 00:00 UTC. "
-            f"{LINE} --version v1.0.0 --label hotfix"
+            f"freeze ({SOURCE}): staging is frozen until 2026-01-06 00:00 UTC; "
+            f"what can't wait takes --label hotfix. {LINE} --version v1.0.0 --dry-run"
         )
     ]
     assert said(replace(frozen, now=NOON + 12 * HOUR)) == []
@@ -237,20 +264,22 @@ def test_a_freeze_without_labels_takes_an_override(known: Facts) -> None:
     assert said(before) == [
         (
             f"freeze ({SOURCE}): staging is frozen until 2026-01-05 12:00 UTC "
-            f'(2026-01-05 13:00 in Europe/Berlin). {LINE} --version v1.0.0 --override "why"'
+            '(2026-01-05 13:00 in Europe/Berlin); what can\'t wait takes --override "why". '
+            f"{LINE} --version v1.0.0 --dry-run"
         )
     ]
     overridden = plan(replace(before, override=Override(reason="it burns", signer=None)))
     assert (overridden.refusals, [one.rule for one in overridden.overridden]) == ([], ["freeze"])
     both = with_rules(before, freeze=(HOTFIX, CLOSED))
-    assert [one.next_step for one in plan(both).refusals] == [f'{LINE} --version v1.0.0 --override "why"'] * 2
+    assert [one.message.endswith('takes --override "why".') for one in plan(both).refusals] == [True] * 2
     labelled = plan(asking(both, labels=("hotfix",)))
     assert [one.message.partition(" until ")[2][:16] for one in labelled.refusals] == ["2026-01-05 12:00"]
 
 
 def test_a_freeze_without_an_end(known: Facts) -> None:
     frozen = with_rules(known, freeze=(Freeze(days=tuple(Weekday)),))
-    assert plan(frozen).refusals[0].message == "staging is frozen, and no end is in sight."
+    said = 'staging is frozen, and no end is in sight; what can\'t wait takes --override "why".'
+    assert plan(frozen).refusals[0].message == said
 
 
 def test_a_label_that_no_freeze_knows(known: Facts) -> None:
@@ -273,16 +302,39 @@ def test_a_rollback_is_not_held_up(known: Facts) -> None:
     assert "inv deploy.promote --from canary --to staging" in str(forth.refusals[1].next_step)
 
 
+def test_a_rollback_to_what_is_newer_is_none(known: Facts) -> None:
+    frozen = asking(with_rules(known, freeze=(HOTFIX,)), kind=DeploymentKind.ROLLBACK, version="v1.0.0")
+    older = history(known, (EU, "v1.0.0", 5), (EU, "v0.9.0", 4), (EU, "v0.8.0", 3))
+    (refusal,) = plan(here(frozen, older)).refusals
+    newer_than = f"v1.0.0 is newer than what runs there in {EU}, so this is no way back"
+    assert refusal.message.endswith(f'{newer_than}: it takes --override "why".')
+    assert refusal.next_step == "inv deploy.rollback --env staging --subproject api --to v1.0.0 --dry-run"
+    assert "--label" not in refusal.message, "a rollback takes no label"
+    undone = history(known, (EU, "v1.0.0", 5), (EU, "v0.9.0", 4))
+    assert plan(here(frozen, undone)).refusals == [], "it ran right before the live one"
+    (back,) = (msgspec.structs.replace(one, kind=DeploymentKind.ROLLBACK) for one in undone.closed[:1])
+    left = msgspec.structs.replace(undone, closed=(back, *undone.closed[1:]))
+    assert [one.rule for one in plan(here(frozen, left)).refusals] == ["freeze"], "it was rolled back from"
+    newer = history(known, (EU, "v1.0.0", 5), (EU, "v3.0.0", 4), (EU, "v2.0.0", 3))
+    assert plan(here(frozen, newer)).refusals == []
+
+
+def test_a_bad_version_leads_to_no_other_bad_one(known: Facts) -> None:
+    bad = asking(
+        replace(known, states=(VersionState.UNSTABLE,)), kind=DeploymentKind.ROLLBACK, version="v1.0.0"
+    )
+    assert [one.next_step for one in plan(bad).refusals] == [
+        "inv deploy.rollback --env staging --subproject api"
+    ]
+
+
 def test_an_assignment_of_what_is_live_brings_nothing_new(known: Facts) -> None:
     frozen = asking(with_rules(known, freeze=(HOTFIX,)), kind=DeploymentKind.ASSIGN)
     live = history(known, (EU, "v1.0.0", 1), (US, "v1.0.0", 1))
     adrift = replace(here(frozen, live).environment, target="e" * 40)
     assert [one.rule for one in assign.plan(replace(frozen, environment=adrift)).refusals] == []
     (refusal,) = assign.plan(frozen).refusals
-    assert (refusal.rule, str(refusal.next_step).endswith('--version v1.0.0 --override "why"')) == (
-        "freeze",
-        True,
-    )
+    assert (refusal.rule, refusal.message.endswith('takes --override "why".')) == ("freeze", True)
 
 
 def test_the_plan_shows_the_rules_that_hold(known: Facts) -> None:
@@ -298,5 +350,7 @@ def test_f118_an_edit_takes_no_committed_rule_away() -> None:
     kept = Rules(requires=(staging,), freeze=(HOTFIX,), sources={"requires": "a:1"})
     assert guarded(Rules(), kept) == Rules(requires=(staging,), freeze=(HOTFIX,))
     moved = msgspec.structs.replace(staging, source="a:2")
+    wide, edited = Rules(regions=("eu", "us")), Rules(regions=("us", "ap"))
+    assert guarded(edited, wide).regions == ("eu", "us", "ap")
     added = guarded(Rules(requires=(long, moved), freeze=(CLOSED,)), kept)
     assert (added.requires, added.freeze) == ((staging, long), (HOTFIX, CLOSED))

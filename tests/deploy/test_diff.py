@@ -7,10 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ci_tasks.core.checkout import Checkout
 from ci_tasks.core.errors import ExitCode
-from ci_tasks.deploy.changed_values import WHOLE, changed_names, changed_values, secret_names
+from ci_tasks.core.git.difference import joint
+from ci_tasks.deploy import pipeline_files
+from ci_tasks.deploy.changed_values import changed_names, changed_values, secret_names
 from ci_tasks.deploy.diff_model import Difference
+from ci_tasks.deploy.pipeline_files import WHOLE
 from ci_tasks.environment.model import Resolved
+from ci_tasks.tag.grammar import EnvironmentTag
 from tests.conftest import ROOT
 from tests.deploy.test_deploy_json import valid
 
@@ -57,6 +62,86 @@ def test_values_that_differ_are_shown_and_secrets_are_not() -> None:
     assert changed_values(before, before) == ()
 
 
+SECRET = "SEKRIT-" + "x7" * 4
+"""Stands for a secret: it must not be shown, wherever it is."""
+
+IN_THE_CLEAR: dict[str, Any] = {
+    "a-key-in-a-list": {"databases": [{"name": "main", "password": SECRET}]},
+    "deep-in-lists": {"a": [[{"b": [{"apiKey": {"value": [SECRET]}}]}]]},
+    "beside-its-name": {"vars": [{"name": "DB_PASSWORD", "value": SECRET}]},
+    "beside-its-name-in-a-map": {"vars": {"one": {"name": "DB_PASSWORD", "value": SECRET}}},
+    "an-option": {"command": ["run", "--db-password", SECRET]},
+    "an-option-in-a-text": {"command": f"run --db-password {SECRET}"},
+    **{
+        f"key-{name}": {name: SECRET}
+        for name in (
+            *("api-key", "access-key", "privateKey", "accessKey", "signingKey", "secretkey", "APIkey"),
+            *("passphrase", "pwd", "db_pass", "userPwd", "auth", "basicAuth", "authorization", "keys"),
+        )
+    },
+    **{f"env-{name}": {"env": {name: SECRET}} for name in ("PGPASS", "PASSPHRASE", "DB_PASS")},
+    "named-elsewhere": {"password": SECRET, "address": f"https://host/{SECRET}/x"},
+    "address": {"url": f"postgres://admin:{SECRET}@db/x"},
+    "address-with-odd-letters": {"url": f"postgres://admin:a/b?{SECRET}@db/x"},
+    "address-without-a-user": {"url": f"redis://:{SECRET}@db"},
+    "token-in-an-address": {"url": f"https://{SECRET * 2}@host/x"},
+    "query": {"url": f"https://host/?a=1&access_token={SECRET}&b=2"},
+    "connection": {"database": f"Server=db;User Id=me;Password=a b {SECRET};Timeout=3"},
+    "bearer": {"header": f"Bearer {SECRET}"},
+    "basic": {"header": f"Basic {SECRET}"},
+    "text-in-yaml": {"file": f"user: me\npassword: '{SECRET}'\nport: 1"},
+    "block-in-yaml": {"file": f"user: me\npassword: |-\n  one\n  {SECRET}"},
+    "text-in-json": {"file": json.dumps({"user": "me", "password": {"old": SECRET}})},
+    "private-key": {"x": f"-----BEGIN RSA PRIVATE KEY-----\n{SECRET}\n-----END RSA PRIVATE KEY-----"},
+    "private-key-that-is-cut": {"x": f"-----BEGIN PRIVATE KEY-----\n{SECRET}"},
+    "web-token": {"x": f"eyJhbGciOi.eyJzdWIiOi.{SECRET}"},
+}
+
+
+@pytest.mark.parametrize("values", [pytest.param(tree, id=name) for name, tree in IN_THE_CLEAR.items()])
+def test_no_secret_is_shown(values: dict[str, Any]) -> None:
+    env = values.get("env", {})
+    tree = {key: value for key, value in values.items() if key != "env"}
+    for found in (
+        changed_values(None, resolved(tree, env)),
+        changed_values(resolved(tree, env), resolved({})),
+    ):
+        assert found
+        assert "SEKRIT" not in repr(found)
+        assert "***" in repr(found)
+
+
+@pytest.mark.parametrize(
+    "begin", ["ghp_", "github_pat_", "glpat-", "AKIA", "ASIA", "xoxb-", "AIza", "sk_live_", "npm_", "hvs."]
+)
+def test_what_has_the_form_of_a_token_is_not_shown(begin: str) -> None:
+    token = begin + "A1B2C3D4E5" * 4  # made up here: no file is to hold anything that looks like one
+    (found,) = changed_values(None, resolved({"x": f"it is {token}, really"}))
+    assert found.after == "it is ***, really"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ssh://git@host/x.git",
+        "https://host:8080/a?b=c",
+        "basic settings for the bearer of it",
+        "monkey: bars",
+        "run --name value",
+        "a token of love",
+    ],
+)
+def test_what_is_no_secret_is_shown(text: str) -> None:
+    (found,) = changed_values(None, resolved({"x": text}))
+    assert found.after == text
+
+
+def test_a_secret_that_changes_is_a_change_all_the_same() -> None:
+    before, after = ({"list": [{"password": word}]} for word in ("one", "two"))
+    (found,) = changed_values(resolved(before), resolved(after))
+    assert (found.before, found.after) == ('[{"password": "***"}]',) * 2
+
+
 @pytest.mark.parametrize(
     ("name", "some"),
     [
@@ -70,7 +155,6 @@ def test_the_keys_of_an_encrypted_file(name: str, some: str) -> None:
     data = (VECTORS / name).read_bytes()
     found = secret_names(data, f"environments/secrets.enc.{name.rpartition('.')[2]}")
     assert found
-    assert WHOLE not in found
     assert not any(key.startswith("sops") for key in found)
     assert some in found or not some
 
@@ -83,11 +167,18 @@ def test_the_keys_of_an_encrypted_file(name: str, some: str) -> None:
         ("a.enc.json", "{}"),
         ("a.enc.json", "[1]"),
         ("a.enc.env", "PASSWORD=plain"),
+        ("a.enc.env", "A=ENC[x]\nsops_mac=ENC[x]\nSEKRIT=="),
+        ("a.enc.env", "A=ENC[x]\nsops_mac=ENC[x]\nSEKRIT"),
+        ("a.enc.env", "A=ENC[x]\nsops_version=3"),
+        ("a.enc.yaml", "password: plain\nsops: {}"),
+        ("a.enc.yaml", "password: plain\nsops: mac"),
+        ("a.enc.yaml", "password: plain\nsops: {mac: x}"),
+        ("a.enc.env", "SEKRIT=\nsops_mac=x"),
         ("a.enc", "\x00"),
     ],
 )
 def test_of_a_file_that_is_not_encrypted_not_even_names_are_shown(name: str, text: str) -> None:
-    assert list(secret_names(text.encode(), name)) == [WHOLE]
+    assert secret_names(text.encode(), name) is None
 
 
 def test_names_that_differ() -> None:
@@ -102,7 +193,7 @@ def test_names_that_differ() -> None:
 
 def encrypted(**values: str) -> str:
     """A secrets file as SOPS writes it; what stands in it is not read by anybody."""
-    return json.dumps({**values, "sops": {"mac": "x", "version": "3.9.4"}})
+    return json.dumps({**values, "sops": {"mac": "ENC[x]", "version": "3.9.4"}})
 
 
 def test_what_a_deployment_would_change(site: Site) -> None:
@@ -148,6 +239,24 @@ def test_what_a_deployment_would_change(site: Site) -> None:
     (region,) = back["regions"]
     assert [(line["side"], line["description"]) for line in region["commits"]] == [("-", "feat: a new page")]
     assert site.remote_state() == before
+
+
+def test_a_file_that_is_too_large_to_look_into_is_compared_as_a_whole(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large, small = "environments/staging/large.enc", "environments/staging/small.enc.json"
+    site.repository.write(large, encrypted(x="y" * 300))
+    site.repository.write(small, encrypted(a="1"))
+    site.commit()
+    monkeypatch.setattr(pipeline_files, "_LARGEST", 200)
+    checkout = Checkout.open(site.clone)
+    tag = EnvironmentTag(subproject="api", environment="staging")
+    here = pipeline_files.on_disk(checkout, tag, None)
+    there = pipeline_files.of_commit(
+        joint(checkout.repository, checkout.origin), site.repository.git("rev-parse", "HEAD"), tag, None
+    )
+    assert here == there
+    assert here.secrets.keys() == {(large, WHOLE), (small, "a")}
 
 
 def test_lines_that_mean_nothing(shared_site: Site) -> None:

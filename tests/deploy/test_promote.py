@@ -103,6 +103,7 @@ def test_the_version_goes_from_one_environment_to_the_other(site: Site) -> None:
     assert site.ledger("api/production").live() == {"": "v1.0.0"}
     (record,) = answer["deployments"]
     assert (record["kind"], record["version"], record["status"]) == ("promote", "v1.0.0", "SUCCESS")
+    assert record["reason"] == "from staging"
     report = json.loads((site.clone / answer["reportPaths"][0]).read_text(encoding="utf-8"))
     assert report["pipelineType"] == "RELEASE"
     assert site.repository.recorded()[0] == "record hello production"
@@ -146,6 +147,24 @@ def test_all_that_differ_go_as_one_plan_dependencies_first(site: Site) -> None:
     assert [record["environment"] for record in answer["deployments"]] == ["production"] * 2
 
 
+def test_the_line_after_a_refusal_of_several_asks_for_all_of_them(site: Site) -> None:
+    site.version("web/v1.0.0")
+    for name in ("api", "web"):
+        site.ok("deploy", "--env", "staging", "--subproject", name)
+    site.repository.write(
+        "environments/production/config.yml",
+        "freeze: [{days: [mon, tue, wed, thu, fri, sat, sun], except: [hotfix]}]\n",
+    )
+    site.commit()
+    for words in ("--all", "--subproject web --subproject api"):
+        refused = site.run(*PROMOTE, *words.split())
+        assert refused.returncode == ExitCode.REFUSED
+        line = refused.stderr.splitlines()[-1]
+        assert line.startswith(f"next: inv {' '.join(PROMOTE)} ")
+        assert line.endswith(f" {words}")
+        assert line.count("--subproject") == words.count("--subproject")
+
+
 def test_after_a_failure_only_what_does_not_depend_on_it_goes_on(site: Site) -> None:
     site.repository.write(
         "ci_tasks.yaml",
@@ -167,7 +186,7 @@ def test_after_a_failure_only_what_does_not_depend_on_it_goes_on(site: Site) -> 
         "version": "v1.0.0",
         "code": ExitCode.FAILED,
         "message": "Not begun: api/production did not succeed.",
-        "nextStep": "inv deploy.promote --from staging --to production --subproject web",
+        "nextStep": "inv deploy.promote --from staging --to production --all",
     }
 
 

@@ -31,8 +31,12 @@ def test_f119_a_half_rollout_goes_back_to_what_ran_before_and_not_further(site: 
     ]
     assert first["deployments"][0]["reason"] == "it does not start"
 
-    site.ok("deploy.rollback", *STAGING)
+    back = site.ok("deploy.rollback", *STAGING, "--reason", "it's slow")
     assert site.ledger().live() == {"eu-west": "v1.0.0", "us-east": "v1.0.0"}
+    mark = "inv tag.state --subproject api --version v1.1.0 --state unstable --reason 'it'\"'\"'s slow'"
+    assert f"Next:\n  {mark}\n" in back
+    again = site.ok("deploy", *STAGING, "--version", "v1.1.0", "--dry-run")
+    assert "note: Rolled back from before: api/v1.1.0 in eu-west, us-east: it's slow.\n" in again
     before = site.remote_state()
     refused = site.run("deploy.rollback", *STAGING)
     assert refused.returncode == 3
@@ -89,6 +93,31 @@ def test_regions_go_back_to_different_versions_in_one_command(site: Site) -> Non
         report = json.loads((site.clone / path).read_text(encoding="utf-8"))
         assert (report["pipelineType"], report["outcome"]) == ("POST_RELEASE", "OK")
         assert report["notices"] == [f"{words}: it is the newest one that ran before."]
+
+
+def test_a_rollback_to_several_versions_that_broke_off_ends_where_it_was_to_end(site: Site) -> None:
+    site.ok("deploy", *STAGING)
+    site.version("api/v1.1.0")
+    site.ok("deploy", *STAGING, "--region", "eu-west")
+    site.version("api/v1.2.0")
+    site.ok("deploy", *STAGING)
+    site.script('[ ! -e "$RECORD_TO.broken" ]', name="30-ci-break")
+    site.commit()
+    broken = site.repository.record.with_name(f"{site.repository.record.name}.broken")
+    broken.touch()
+    failed = site.run("deploy.rollback", *STAGING)
+    assert failed.returncode == 1
+    shown = " ".join(failed.stdout.split())
+    assert "v1.0.0 to api/staging: Not begun: api/staging did not succeed." in shown
+    assert "FAILED: not done: v1.1.0 to api/staging; not begun: v1.0.0 to api/staging." in shown
+    assert "--to v1" not in shown
+    assert "next: inv deploy.rollback --env staging --subproject api" in shown
+    assert site.ledger().live() == {"eu-west": "v1.2.0?", "us-east": "v1.2.0"}
+    broken.unlink()
+    site.ok("deploy.rollback", *STAGING)
+    assert site.ledger().live() == {"eu-west": "v1.1.0", "us-east": "v1.0.0"}
+    site.ok("deploy.rollback", *STAGING)
+    assert site.ledger().live() == {"eu-west": "v1.0.0", "us-east": "v1.0.0"}
 
 
 def test_a_version_that_is_asked_for_has_to_have_run_here_and_to_be_good(site: Site) -> None:

@@ -132,7 +132,7 @@ def test_show(root: Path, inv: Run) -> None:
         "limits.memory 2",
         "name shop",
         "env.LOG info",
-        'regions ["us-east"]',
+        "regions us-east",
     ]
 
 
@@ -145,7 +145,7 @@ def test_show_says_where_each_key_is_from(root: Path, inv: Run) -> None:
         "name shop environments/config.yml",
         "env.LOG info environments/config.yml",
         f"protected true {path}:1 {rule}",
-        f'branches ["main", "release/*"] {path}:3 {rule}',
+        f"branches main, release/* {path}:3 {rule}",
         f"timeout 10m {path}:2 {rule}",
     ]
     found = document(inv("env.show", "--env", "production", "--origins", "--json"), ShownConfiguration)

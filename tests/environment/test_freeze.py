@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import sys
+import zoneinfo
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -226,3 +232,23 @@ def test_f25_how_it_may_not_be_written(value: object, path: tuple[str, ...], par
 def test_every_problem_is_told() -> None:
     value = [{"days": ["x"], "timezone": "y"}, 1, {"from": "16:00"}]
     assert [path for path, _ in freeze.problems(value)] == [("0", "days"), ("0", "timezone"), ("1",), ("2",)]
+
+
+def test_a_variable_gives_a_freeze_no_other_clocks(tmp_path: Path) -> None:
+    (tmp_path / "Europe").mkdir()
+    usual = next(Path(path) for path in zoneinfo.TZPATH if (Path(path) / "Etc/GMT+12").exists())
+    shutil.copy(usual / "Etc/GMT+12", tmp_path / "Europe/Berlin")
+    code = (
+        "from datetime import datetime, timezone\n"
+        "from ci_tasks.environment import freeze\n"
+        "rule, = freeze.read([{'from': '00:00', 'to': '02:00', 'timezone': 'Europe/Berlin'}])\n"
+        "print(freeze.holding(rule, datetime(2026, 1, 5, 0, 30, tzinfo=timezone.utc)) is not None)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONTZPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "True\n"

@@ -85,7 +85,7 @@ def test_a_subprojects_file_wins_and_a_map_is_merged() -> None:
 def test_as_text() -> None:
     rules = layers(environments__production=FULL).rules("production")
     assert list(shown_rules(rules)) == [
-        ("regions", '["eu", "us"]', f"{PRODUCTION}:1"),
+        ("regions", "eu, us", f"{PRODUCTION}:1"),
         ("requires", "has run in staging for 2h", f"{PRODUCTION}:3"),
         (
             "requires",
@@ -111,6 +111,16 @@ def test_as_text() -> None:
         ("stategy: parallel", ":1:1: stategy: this key is not known; did you mean strategy?"),
         ("keepReleaes: 3", ":1:1: keepReleaes: this key is not known; did you mean keepReleases?"),
         ("keep-releases: 3", ":1:1: keep-releases: this key is not known; did you mean keepReleases?"),
+        ("protect: true", ":1:1: protect: this key is not known; did you mean protected?"),
+        ("branch: [main]", ":1:1: branch: this key is not known; did you mean branches?"),
+        ("verifi: tag", ":1:1: verifi: this key is not known; did you mean verify?"),
+        ("froze: [{days: [sat]}]", ":1:1: froze: this key is not known; did you mean freeze?"),
+        ("freeze-window: {days: [sat]}", ":1:1: freeze-window: this key is not known; did you mean freeze?"),
+        (
+            "requirements: {state: stable}",
+            ":1:1: requirements: this key is not known; did you mean requires?",
+        ),
+        ("soak: 2h", ":1:1: soak: this key is not known; did you mean requires: {soak: ...}?"),
         ("a: 1\nstrategy: parralel", ":2:1: strategy: sequential or parallel is expected; did you mean"),
         (
             "onFailure: rolback",
@@ -154,6 +164,25 @@ def test_f25_a_mistake_has_its_place_and_the_nearest_name(text: str, said: str) 
 @pytest.mark.parametrize("key", ["required", "breeze", "strategies", "freezing", "region"])
 def test_other_words_are_free(key: str) -> None:
     assert not problems(environments__production=f"{key}: 1")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "protect: [a, b]",
+        "project: true",
+        "branch: main",
+        "branching: {from: main}",
+        "verified: true",
+        "freezeWindow: 3",
+        "freezing: [ice]",
+        "froze: []",
+        "requirements: [numpy]",
+        "soak: true",
+    ],
+)
+def test_a_word_like_a_rule_is_free_where_its_value_is_none(text: str) -> None:
+    assert not problems(environments__production=text)
 
 
 def test_a_file_for_every_environment_names_none_to_wait_for() -> None:

@@ -78,6 +78,7 @@ def test_what_can_not_be_so_is_named_with_its_line(monorepo: Monorepo, lines: st
     with pytest.raises(UsageError) as caught:
         read(monorepo, f"{SUBPROJECTS}dependsOn:\n{lines}\n")
     assert what in caught.value.what
+    assert "?." not in caught.value.what
     assert caught.value.unchanged == "Nothing was changed."
 
 

@@ -37,8 +37,22 @@ def test_a_folder_depends_on_the_subprojects_in_it_and_may_have_dependencies() -
     assert resolved({"web": ["apps"], "apps": ["libs"], "libs/common": ["libs/base"]}) == {
         "web": ("apps",),
         "apps": ("libs", "apps/web"),
+        "libs": ("libs/common",),
         "libs/common": ("libs/base",),
     }
+
+
+def test_what_a_part_depends_on_the_whole_depends_on() -> None:
+    folder = resolved({"web": ["libs"], "libs/common": ["go.work"]})
+    assert routes("web", folder)["go.work"] == ("libs", "libs/common", "go.work")
+    part = resolved({"api/proto": ["libs/base", "web", "api"], "apps": ["api", "libs"]})
+    assert (part["api"], part[""]) == (("libs/base", "web"), ("api",))
+    for declared in (
+        {"libs/common": ["web"], "web": ["libs"]},
+        {"web/lib": ["api"], "api/proto": ["web"]},
+    ):
+        with pytest.raises(GraphError, match="a cycle: "):
+            resolved(declared)
 
 
 @pytest.mark.parametrize(

@@ -122,6 +122,7 @@ NO_COMMITS = (
     "origin/",
     "mai*",
     "main..HEAD",
+    "^main",
     "0" * 40,
 )
 

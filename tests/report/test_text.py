@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from ci_tasks.core.command_line import Line, speaking
 from ci_tasks.core.errors import ExitCode
+from ci_tasks.report.model import RegionResult, ScriptLine
 from ci_tasks.report.names import PipelineType, RegionStatus
 from ci_tasks.report.render import as_text
 from ci_tasks.report.rows import span
@@ -68,6 +69,63 @@ def test_a_failed_run_shows_its_last_lines_and_a_good_one_does_not() -> None:
     assert "  | line 29\n" in failed
     assert "line 9\n" not in failed
     assert "line 29" not in as_text(report(logs=logs))
+
+
+def test_the_way_back_is_told_from_the_way_there() -> None:
+    def line(name: str, status: str) -> ScriptLine:
+        return ScriptLine(name=f"deployment/{name}", mode="EXECUTE", decided_by="", status=status, seconds=1)
+
+    def one(name: str, status: RegionStatus, claim: str, *scripts: ScriptLine) -> RegionResult:
+        result = region(name, status, script=None)
+        return msgspec.structs.replace(result, deployment_id=f"{claim}.{name}", scripts=scripts)
+
+    good, bad = line("10-ci-a", "SUCCESS"), line("20-ci-b", "FAILED")
+    shown = as_text(
+        report(
+            ExitCode.PARTIAL,
+            regions=(
+                one("us", RegionStatus.SUCCESS, "there", good),
+                one("eu", RegionStatus.FAILED, "there", good, bad),
+                region("ap", RegionStatus.SKIPPED),
+            ),
+            rollbacks=(
+                one("us", RegionStatus.SUCCESS, "again", good),
+                one("eu", RegionStatus.FAILED, "again", bad),
+            ),
+            logs=(
+                *(f"us | 10-ci-a | there {number}" for number in range(30)),
+                "eu | 20-ci-b | no disk left",
+                *(f"back: us | 10-ci-a | back {number}" for number in range(30)),
+                *(f"back: eu | 20-ci-b | still {number}" for number in range(30)),
+            ),
+        )
+    )
+    blocks = [block.splitlines() for block in shown.split("\n\n")]
+    assert [row.split()[:2] for row in blocks[2][1:]] == [
+        ["eu", "deployment/10-ci-a"],
+        ["eu", "deployment/20-ci-b"],
+        ["eu", "back:"],
+    ]
+    assert "The way back is again." in shown
+    last = blocks[-1]
+    assert last[:2] == ["Last lines:", "  | eu | 20-ci-b | no disk left"]
+    assert last[2:] == [f"  | back: eu | 20-ci-b | still {number}" for number in range(20, 30)]
+    assert next(row for row in blocks[1] if row.startswith("ap ")).endswith(" -")
+
+
+@pytest.mark.parametrize(
+    ("status", "ending"),
+    [
+        (RegionStatus.CANCELLED, "was called off (cancelled in eu)"),
+        (RegionStatus.UNKNOWN, "was stopped: its claim is gone (not known in eu)"),
+    ],
+)
+def test_who_lost_its_claim_is_told_from_who_was_called_off(status: RegionStatus, ending: str) -> None:
+    stopped = report(ExitCode.CONFLICT, regions=(region("eu", status),))
+    assert (
+        " ".join(as_text(stopped).partition("\n\n")[0].split())
+        == f"The deployment of api v1.2.3 to staging {ending}"
+    )
 
 
 def test_a_link_without_a_line_to_type_shows_its_address() -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from ci_tasks.tag import ledger as ledgers
 from ci_tasks.tag import queue
+from ci_tasks.tag.model import Run
 from ci_tasks.tag.names import DeploymentKind, DeploymentStatus
 from ci_tasks.tag.queue import Outlook, Patience
 from tests.tag.records import HOUR, NOON, deployed, empty, record
@@ -98,6 +99,21 @@ def test_whose_turn_comes_keeps_his_place_among_the_records() -> None:
         (claim_id(1), "RUNNING"),
         (claim_id(2), "PENDING"),
     ]
+
+
+def test_a_ci_job_that_is_run_again_waits_where_its_earlier_attempt_did() -> None:
+    run = Run(id="17", job="deploy", attempt=1, repository="x", url=None)
+    ledger = queue.join(in_line(EAST), (waits(2, EAST, run=run), waits(2, WEST, run=run)))
+    ledger = queue.join(ledger, (waits(3, EAST),))
+
+    def joined(*regions: str, **other: Any) -> list[int]:
+        again = msgspec.structs.replace(run, **{"attempt": 2, **other})
+        records = tuple(waits(4, region, run=again) for region in regions)
+        return [int(one.claim_id[-1]) for one in queue.waiting(queue.join(ledger, records))]
+
+    assert joined(EAST, WEST) == [1, 4, 4, 2, 2, 3]
+    assert joined(EAST) == joined(EAST, WEST, job="x")[:-1] == [1, 2, 2, 3, 4]
+    assert joined(EAST, WEST, attempt=1) == [1, 2, 2, 3, 4, 4]
 
 
 # Places and times
@@ -213,7 +229,9 @@ def test_whose_regions_are_not_free_leaves_nothing_unused() -> None:
     assert look(patience, held, 1150) == []
     assert look(patience, free, 1165, 1180, 1195, 1210) == []
     assert look(patience, free, 1225) == [claim_id(1)]
-    assert look(patience, held, 1226) == []  # it took its turn in the end
+    assert look(patience, held, 1226) == [claim_id(1)]  # who goes first now does not bring it back
+    turned = ledgers.claim(free, (record(1, EAST, lease_end=NOON + HOUR),), regions=REGIONS)
+    assert look(patience, turned, 1227) == []  # it took its turn in the end
 
 
 def test_only_what_was_watched_all_the_time_counts() -> None:
@@ -229,6 +247,17 @@ def test_the_next_one_has_a_minute_of_his_own() -> None:
     assert look(patience, ledger, *steps) == [claim_id(1)]
     assert look(patience, ledger, 1070, 1080, 1090, 1100, 1110, 1120) == [claim_id(1)]
     assert look(patience, ledger, 1130) == [claim_id(1), claim_id(2)]
+
+
+def test_who_was_passed_costs_nobody_another_minute() -> None:
+    patience, ledger = Patience(), in_line(EAST, EAST, EAST)
+    steps = [1000 + 10 * number for number in range(7)]
+    assert look(patience, ledger, *steps) == [claim_id(1)]
+    second = ledgers.claim(ledger, (record(2, EAST, lease_end=NOON + HOUR),), regions=REGIONS)
+    assert look(patience, second, 1070, 1080) == [claim_id(1)]
+    ended = ledgers.close(second, f"{claim_id(2)}.{EAST}", DeploymentStatus.FAILED, at=NOON)
+    assert look(patience, ended, 1090) == [claim_id(1)]
+    assert first(ended, EAST, claim_id=claim_id(3), passed=patience.passed) == []
 
 
 def test_one_that_waits_for_a_held_region_too_is_not_passed() -> None:

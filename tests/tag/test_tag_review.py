@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ci_tasks.core.errors import ConflictError
-from ci_tasks.tag import annotation, retention
+from ci_tasks.tag import annotation, queue, retention
 from ci_tasks.tag import ledger as ledgers
 from ci_tasks.tag import review as reviews
 from ci_tasks.tag.annotation import UnreadableLedgerError
@@ -113,6 +113,8 @@ class Teller:
             self.ledger = ledgers.close(
                 self.ledger, one.deployment_id, step.status, at=self.now, scripts_started=step.started
             )
+            if step.status is CANCELLED and not step.started:
+                self.waiting.pop(one.deployment_id, None)  # it passed nothing
             if step.status is SUCCESS:
                 self.success[str(one.region)] = (one.version, one.deployment_id)
         elif step.what.startswith("review") and self.waiting:
@@ -241,6 +243,17 @@ def _aged(reviewed: bool) -> Ledger:  # noqa: FBT001 - the one thing that differ
     for number in range(2, 62):
         ledger = deployed(ledger, record(number, version=f"v1.0.{number}"))
     return ledger
+
+
+def test_what_was_called_off_before_it_began_waits_for_no_review() -> None:
+    waiting = record(1, "us-east", status=DeploymentStatus.PENDING, override=WHY)
+    ledger = queue.join(empty(), (waiting,))
+    assert reviews.debts(ledger) == ()
+    running = ledgers.change(ledger, waiting.deployment_id, status=DeploymentStatus.RUNNING)
+    assert len(reviews.debts(running)) == 1
+    for state, started, debts in ((ledger, False, 0), (running, False, 0), (running, True, 1)):
+        ended = ledgers.close(state, waiting.deployment_id, CANCELLED, at=NOON, scripts_started=started)
+        assert len(reviews.debts(ended)) == debts
 
 
 def test_an_override_stays_until_it_is_reviewed_and_then_goes_by_age() -> None:

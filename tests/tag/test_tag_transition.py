@@ -465,7 +465,100 @@ def test_a_wait_that_is_long_over_is_closed_by_anybody() -> None:
     assert ledgers.close_expired(state, ("us-east",), at=tag.now).closed[0] == closed.closed[0]
 
 
+def _run_again(state: Ledger, **fields: Any) -> Ledger:
+    """The ledger in which a CI job that waited is run again, and takes the place of its earlier attempt."""
+    held = state.open[1]
+    run = msgspec.structs.replace(held.run, attempt=2) if held.run else None
+    again = _waits(90, version=held.version, commit_sha=held.commit_sha, commits=held.commits, run=run)
+    again = msgspec.structs.replace(again, started_at=held.started_at, lease_end=held.lease_end, **fields)
+    state = msgspec.structs.replace(state, open=(state.open[0], again, *state.open[1:]))
+    return ledgers.close(
+        state, held.deployment_id, CANCELLED, at=held.started_at, ended_by="attempt 2 took over"
+    )
+
+
+def test_f70_a_re_run_takes_the_place_of_its_earlier_attempt() -> None:
+    tag, state = _queue()
+    again = _run_again(state)
+    assert [one.claim_id[-2:] for one in queue.waiting(again)] == ["5a", "03", "04"]
+    assert tag.write(again).faults() == []
+
+
+def test_a_turn_is_taken_whole() -> None:
+    tag, state = _queue()
+    both = tuple(_waits(91, region, lease_end=NOON + 8 * HOUR) for region in REGIONS[:2])
+    assert tag.write(queue.join(state, both)).faults() == []
+    half = ledgers.change(
+        tag.state(),
+        both[1].deployment_id,
+        status=DeploymentStatus.RUNNING,
+        started_at=tag.now + HOUR,
+        lease_end=tag.now + 9 * HOUR,
+    )
+    assert "the rest of its claim goes on waiting" in "\n".join(_forged(tag, half))
+
+
+@pytest.mark.parametrize("override", [WHY, None, msgspec.structs.replace(WHY, reason="another")])
+def test_an_override_that_is_not_needed_any_more_may_go_at_its_turn(override: Override | None) -> None:
+    tag, state = _queue()
+    waits = _waits(93, "eu-west", lease_end=NOON + 8 * HOUR, override=WHY)
+    state = queue.join(queue.leave(state, state.open[2].nonce), (waits,))
+    tag.write(queue.leave(tag.state(), tag.state().open[2].nonce))
+    assert tag.write(state).faults() == []
+
+    def turned(**fields: object) -> str:
+        changed = ledgers.change(
+            tag.state(), waits.deployment_id, lease_end=tag.now + HOUR, started_at=tag.now + HOUR, **fields
+        )
+        return "\n".join(_forged(tag, changed))
+
+    at_its_turn = turned(status=DeploymentStatus.RUNNING, override=override)
+    assert ("another override" in at_its_turn) == (override not in (None, WHY))
+    assert ("another override" in turned(override=override)) == (override is not WHY)
+
+
+def _assigned(state: Ledger) -> Ledger:
+    made = record(92, "eu-west", at=LAST.now, kind=DeploymentKind.ASSIGN, lease_end=None, inputs=None)
+    return ledgers.assign(state, (made,), regions=REGIONS[:2], at=LAST.now)
+
+
 QUEUES: dict[str, tuple[Callable[[Ledger], Ledger], str]] = {
+    "one takes the place of a job that is not his": (
+        lambda state: _run_again(state, version="v1.0.9"),
+        "the order in which",
+    ),
+    "one leaves where something is assigned": (
+        lambda state: _assigned(queue.leave(state, state.open[1].nonce)),
+        "beside other changes",
+    ),
+    "one leaves where the regions change": (
+        lambda state: ledgers.with_regions(queue.leave(state, state.open[1].nonce), REGIONS),
+        "beside other changes",
+    ),
+    "one goes on waiting elsewhere": (
+        lambda state: ledgers.change(state, state.open[1].deployment_id, host="another"),
+        "has another host",
+    ),
+    "a rollback that waits": (
+        lambda state: queue.join(state, (_waits(71, kind=DeploymentKind.ROLLBACK),)),
+        "which never waits",
+    ),
+    "a wait of more than a day": (
+        lambda state: queue.join(state, (_waits(72, lease_end=LAST.now + 25 * HOUR),)),
+        "a wait that is longer than any",
+    ),
+    "a place before the first": (
+        lambda state: queue.join(state, (_waits(73, queue_position=0),)),
+        "a place that there is not",
+    ),
+    "a time that is over": (
+        lambda state: queue.join(state, (_waits(74, estimated_wait_time=-1.0),)),
+        "a place that there is not",
+    ),
+    "two with one nonce": (
+        lambda state: queue.join(state, (_waits(75, nonce=state.open[1].nonce),)),
+        "its nonce is somebody else's",
+    ),
     "two leave at once": (
         lambda state: queue.leave(queue.leave(state, state.open[1].nonce), state.open[2].nonce),
         "beside other changes",

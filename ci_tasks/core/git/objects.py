@@ -82,6 +82,18 @@ class ObjectDatabase:
         pairs = (line.split(" ", 1) for line in answer.stdout.decode().splitlines())
         return {object_id: kind for object_id, kind in pairs if kind != "missing"}
 
+    def sizes(self, ids: Sequence[str]) -> dict[str, int]:
+        """The size in bytes of each object that is here; ids of missing ones are left out."""
+        if not ids:
+            return {}
+        answer = self.git(
+            "cat-file", "--batch-check=%(objectname) %(objectsize)", "--buffer", stdin=_lines(ids)
+        )
+        if answer.status:
+            raise local_failure("look for objects", answer.stderr)
+        pairs = (line.split(" ", 1) for line in answer.stdout.decode().splitlines())
+        return {object_id: int(size) for object_id, size in pairs if size.isdecimal()}
+
     def read(
         self, ids: Sequence[str], *, limit: int | None = None, skip_missing: bool = False
     ) -> Iterator[RawObject]:

@@ -27,6 +27,7 @@ _QUESTIONS = (
     "--show-object-format",
 )
 _ACTOR = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*(\[bot\])?")
+_ID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _SPACE_OR_CONTROL = re.compile(r"[\x00-\x20\x7f]")
 
 
@@ -104,6 +105,14 @@ class Repository:
             raise local_failure("read HEAD", answer.stderr)
         return answer.stdout.decode().strip() or None
 
+    def is_unpushed(self, commit: str, remote: str) -> bool:
+        """True where this clone knows branches of the remote, and the commit is on none of them."""
+        refs = f"refs/remotes/{remote}/"
+        there = self._git("for-each-ref", "--count=1", f"--contains={commit}", "--format=%(refname)", refs)
+        if there.status or there.stdout:
+            return False
+        return bool(self._git("for-each-ref", "--count=1", "--format=%(refname)", refs).stdout)
+
     def branch(self) -> str | None:
         """The short name of the branch that is checked out; None for a detached HEAD."""
         answer = self._git("symbolic-ref", "--quiet", "--short", "HEAD")
@@ -117,7 +126,7 @@ class Repository:
             raise UsageError(f"{revision!r} is not a revision.")
         answer = self._git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
         found = answer.stdout.decode().strip()
-        if answer.status or not found:
+        if answer.status or not _ID.fullmatch(found):  # `^main` is all commits but those of main
             cut = self.is_shallow
             raise UsageError(
                 f"There is no commit {revision!r} here{', but this clone is shallow' if cut else ''}.",

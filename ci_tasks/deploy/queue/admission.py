@@ -11,7 +11,7 @@ from ci_tasks.tag import ledger as ledgers
 from ci_tasks.tag import queue
 from ci_tasks.tag.clock import utc_now
 from ci_tasks.tag.model import region_key
-from ci_tasks.tag.names import DeploymentKind, DeploymentStatus
+from ci_tasks.tag.names import DeploymentStatus
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from ci_tasks.tag.ledger import Ledger
     from ci_tasks.tag.model import Deployment, Live
     from ci_tasks.tag.store import EnvironmentFact
-
-TAKES_WAITING = frozenset({DeploymentKind.DEPLOY, DeploymentKind.PROMOTE})
-"""The commands that have `--wait`."""
 
 
 class Admission:
@@ -38,7 +35,7 @@ class Admission:
         self._regions = tuple(record.region for record in records)
         self._turn = turn or Turn()
         self._retry = retry
-        may_wait = turn is None and records[0].kind in TAKES_WAITING
+        may_wait = turn is None and records[0].kind in queue.WAIT
         self._waiting = f"{retry} --wait 10" if may_wait else None
         self._live = {key: _live_in(fact.ledger, key) for key in map(region_key, self._regions)}
         self._drift = fact.drift
@@ -67,8 +64,9 @@ class Admission:
             environment=self._tag.environment,
             target=self._records[0].commit_sha,
         )
+        earlier = self._earlier(base)
         base = close_finished(base, self._records, now)
-        self._refuse_held(base)
+        self._refuse_held(base, earlier)
         self._refuse_changed(state, drift)
         base = self._without_needless(base, now)
         fresh = tuple(
@@ -92,14 +90,20 @@ class Admission:
         if gone:
             raise (left_error if waited else lost_error)(self._tag, state, gone[0])
 
-    def _refuse_held(self, state: Ledger) -> None:
+    def _earlier(self, state: Ledger) -> tuple[Deployment, ...]:
+        """Who waits and goes first; a CI job that is run again goes first where its earlier attempt did."""
+        attempt = queue.earlier_attempt(state, self._records)
+        claim_id = (attempt or self._records[0]).claim_id
+        return queue.before(state, self._regions, claim_id=claim_id, passed=self._turn.passed)
+
+    def _refuse_held(self, state: Ledger, earlier: tuple[Deployment, ...]) -> None:
         held = ledgers.holders(state, self._regions)
         if held:
             raise held_error(self._tag, held[0], retry=self._retry, waiting=self._waiting)
-        claim_id, passed = self._records[0].claim_id, self._turn.passed
-        earlier = queue.before(state, self._regions, claim_id=claim_id, passed=passed)
-        if earlier and not self._turn.goes_first:
-            raise queued_error(self._tag, earlier, retry=self._retry, waiting=self._waiting)
+        there = {record.deployment_id for record in state.open}
+        first = [record for record in earlier if record.deployment_id in there]
+        if first and not self._turn.goes_first:
+            raise queued_error(self._tag, first, retry=self._retry, waiting=self._waiting)
 
     def _refuse_changed(self, state: Ledger | None, drift: str | None) -> None:
         """The plan was made for what was live then: after a lost race it may be a downgrade."""
@@ -130,9 +134,9 @@ class Admission:
 def close_finished(state: Ledger, records: tuple[Deployment, ...], now: datetime) -> Ledger:
     """Close what is in the way of these records and long over, or an earlier attempt of their own CI run."""
     regions = tuple(record.region for record in records)
-    held = state = ledgers.close_expired(state, regions, at=now)
+    held = state = ledgers.close_expired(state, regions, at=now, except_for=records[0].claim_id)
     for record in (*ledgers.holders(state, regions), *queue.before(state, regions)):
-        if _is_rerun_of(record, records, held):
+        if queue.is_rerun(held, record, records):
             # The owner may have died between a script's start and the record of it: think the worst.
             state = ledgers.close(
                 state,
@@ -143,22 +147,6 @@ def close_finished(state: Ledger, records: tuple[Deployment, ...], now: datetime
                 scripts_started=record.status is DeploymentStatus.RUNNING,
             )
     return state
-
-
-def _is_rerun_of(held: Deployment, records: tuple[Deployment, ...], state: Ledger) -> bool:
-    """Only an equal repository, run, job, version and regions with a higher attempt is a re-run."""
-    mine = records[0]
-    if held.run is None or mine.run is None or held.run.attempt >= mine.run.attempt:
-        return False
-    theirs = {record.region for record in state.open if record.claim_id == held.claim_id}
-    ours = {record.region for record in records}
-    return (held.run.repository, held.run.id, held.run.job, held.version, theirs) == (
-        mine.run.repository,
-        mine.run.id,
-        mine.run.job,
-        mine.version,
-        ours,
-    )
 
 
 def _attempt(record: Deployment) -> int | str:

@@ -16,7 +16,13 @@ from typing import TYPE_CHECKING, cast
 import msgspec
 
 from ci_tasks.core import console, signals
-from ci_tasks.core.errors import CancelledError, CiTasksError, UnavailableError, UnknownOutcomeError
+from ci_tasks.core.errors import (
+    CancelledError,
+    CiTasksError,
+    ConflictError,
+    UnavailableError,
+    UnknownOutcomeError,
+)
 from ci_tasks.core.failpoint import failpoint
 from ci_tasks.core.git.origin import MovedError
 from ci_tasks.deploy.ci import triggered_by
@@ -24,7 +30,7 @@ from ci_tasks.deploy.claim import Turn, held_error, left_error, queued_error
 from ci_tasks.deploy.lease import clock
 from ci_tasks.deploy.model import line_of
 from ci_tasks.deploy.queue.admission import close_finished
-from ci_tasks.deploy.queue.turn import refuse_other
+from ci_tasks.deploy.queue.turn import refuse_elsewhere, refuse_other
 from ci_tasks.deploy.queue.wait import place_text, waiting_line
 from ci_tasks.deploy.records import new_records
 from ci_tasks.tag import ledger as ledgers
@@ -34,6 +40,7 @@ from ci_tasks.tag.grammar import ref_of
 from ci_tasks.tag.lines import history_line
 from ci_tasks.tag.model import Commits
 from ci_tasks.tag.names import DeploymentStatus
+from ci_tasks.tag.queue import LONGEST_WAIT
 from ci_tasks.tag.writer import LedgerWriter
 
 if TYPE_CHECKING:
@@ -41,7 +48,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ci_tasks.core.checkout import Checkout
-    from ci_tasks.core.errors import ConflictError
     from ci_tasks.deploy.deployment import Prepared
     from ci_tasks.deploy.model import Request
     from ci_tasks.tag.ledger import Ledger
@@ -51,6 +57,8 @@ POLLS = (2.0, 4.0)
 """Seconds between two looks, at random between these, so that waiters spread."""
 TOLD_AGAIN = 30.0
 """Seconds after which a waiter says once more what has not changed."""
+WORTH_TYPING = 600.0
+"""Seconds of a wait that is offered to whom a shorter one was not enough; else it is twice as long."""
 LEAVING = 5.0
 """Seconds that leaving may take: what is left behind counts as over when the wait is."""
 
@@ -65,14 +73,16 @@ def left_at_the_end(place: Place) -> Iterator[Place]:
             error.unchanged = "No script was run: the deployment only waited for its turn."
         raise
     finally:
-        console.refresh("")
-        place.end()
+        with signals.deferred():  # a second Ctrl-C would leave the place behind
+            console.refresh("")
+            place.end()
 
 
 class Place:
     """One deployment's place: nothing is written before it is found out that there is somebody to wait for.
 
-    `again` reads and plans anew what a request asks for. `seconds` are those that may be spent waiting.
+    `again` reads and plans anew what a request asks for; it is told the claim that waits, if there is one.
+    `seconds` are those that may be spent waiting.
     """
 
     def __init__(
@@ -80,7 +90,7 @@ class Place:
         checkout: Checkout,
         prepared: Prepared,
         *,
-        again: Callable[[Request], Prepared],
+        again: Callable[[Request, str | None], Prepared],
         seconds: float,
     ) -> None:
         self._store = prepared.reading.store
@@ -93,14 +103,15 @@ class Place:
         self._records: tuple[Deployment, ...] = ()
         self._nonce: str | None = None
         self._is_taken = False
-        self._beaten: ConflictError | None = None
+        self._beaten: CiTasksError | None = None
         self._patience = queue.Patience()
         self._told: tuple[object, float] = (None, 0.0)
         request = replace(prepared.reading.facts.request, version=prepared.plan.version)
         # Whoever was asked, or typed it, agreed to this plan; a plan that is older still is none of it.
         is_agreed = request.yes or any(region.is_downgrade for region in prepared.plan.to_do)
         self._request = replace(request, yes=is_agreed)
-        self._retry = line_of(request, prepared.plan.subproject)
+        longer = min(LONGEST_WAIT.total_seconds(), max(WORTH_TYPING, 2 * seconds))
+        self._retry = line_of(replace(request, wait=longer), prepared.plan.subproject)
 
     def end(self) -> None:
         """Leave, if there is a place and the claim was not made; a remote that is away is a warning."""
@@ -126,11 +137,13 @@ class Place:
         """The claim was made: there is no place any more that could be left."""
         self._is_taken = True
 
-    def beaten(self, error: ConflictError) -> None:
-        """Somebody was faster: wait on. Raises the error where there is no time left."""
-        if clock() >= self._ends:
-            raise error
+    def beaten(self, error: CiTasksError) -> None:
+        """Somebody was faster, or the remote is away: wait on. Raises the error where no time is left."""
         self._beaten = error
+        if isinstance(error, UnavailableError):
+            self._pause(error)
+        elif clock() >= self._ends:
+            raise error
 
     def turn(self, prepared: Prepared) -> Prepared:
         """The deployment that may claim now: as it was planned, or planned anew once its turn had come.
@@ -142,9 +155,8 @@ class Place:
         if self._beaten is not None:
             prepared = self._anew()
         while self._has_to_wait(prepared):
-            if not self._records:
-                self._join(prepared)
-            self._wait()
+            if self._records or self._has_joined(prepared):
+                self._wait()
             prepared = self._anew()
         turn = Turn(records=self._records, passed=self._patience.passed)
         return replace(prepared, reading=replace(prepared.reading, turn=turn))
@@ -164,10 +176,38 @@ class Place:
         """The same version, to the same regions, as it has to be planned by now."""
         regions = tuple(region for region in self._regions if region is not None)
         request = replace(self._request, regions=regions) if regions else self._request
-        prepared = replace(self._again(request), clock=self._first.clock)
+        while True:
+            began = clock()
+            try:
+                prepared = replace(self._again(request, self._claim_id), clock=self._first.clock)
+            except (UnavailableError, MovedError) as error:
+                self._pause(error)
+            else:
+                break
         refuse_other(self._first, prepared)
+        if self._records:
+            refuse_elsewhere(self._regions, prepared)
         self._fact = prepared.reading.facts.environment
+        if self._fact.ledger is not None:  # a gap in the looks counts here too
+            self._patience.look(self._fact.ledger, now=utc_now(), at=began)
         return prepared
+
+    def _pause(self, error: CiTasksError) -> None:
+        """Wait a moment for a remote that is away; raises the error where no time is left."""
+        left = self._ends - clock()
+        if left <= 0:
+            raise error
+        self._say(f"Waiting for {self._tag}: the remote does not answer.", news=type(error))
+        time.sleep(min(left, random.uniform(*POLLS)))  # noqa: S311 - jitter, no secret
+
+    def _has_joined(self, prepared: Prepared) -> bool:
+        """Join; False where the remote was away, so that everything has to be read again."""
+        try:
+            self._join(prepared)
+        except UnavailableError as error:
+            self._pause(error)
+            return False
+        return True
 
     def _join(self, prepared: Prepared) -> None:
         """Add our waiting records behind all others, in one push."""
@@ -187,8 +227,8 @@ class Place:
             if any(record.nonce == self._nonce for record in base.closed):
                 raise left_error(self._tag, base, records[0].deployment_id)
             now = utc_now()
-            base = close_finished(base, records, now)
-            return queue.join(base, self._placed(base, records, now))
+            base = close_finished(queue.join(base, records), records, now)
+            return self._placed(base, records, now)
 
         writer = LedgerWriter(self._store, self._tag, identity=self._identity, fact=self._fact)
         failpoint("before_join")
@@ -232,14 +272,20 @@ class Place:
             for record in records
         )
 
-    def _placed(self, state: Ledger, records: Sequence[Deployment], now: datetime) -> tuple[Deployment, ...]:
-        """The records with their place, and with the time at which they do not wait any more."""
-        place = queue.outlook(state, tuple(record.region for record in records), now=now)
+    def _placed(self, state: Ledger, records: Sequence[Deployment], now: datetime) -> Ledger:
+        """Our records with their place, and with the time at which they do not wait any more."""
+        regions = tuple(record.region for record in records)
+        place = queue.outlook(state, regions, now=now, claim_id=records[0].claim_id) or queue.NEXT
         end = now + timedelta(seconds=1 + int(max(0.0, self._ends - clock())))
-        return tuple(
-            queue.placed(msgspec.structs.replace(record, lease_end=end), place or queue.NEXT)
-            for record in records
-        )
+        for record in records:
+            state = ledgers.change(
+                state,
+                record.deployment_id,
+                lease_end=end,
+                queue_position=place.position,
+                estimated_wait_time=place.seconds,
+            )
+        return state
 
     def _wait(self) -> None:
         """Look until nobody is in the way."""
@@ -248,11 +294,12 @@ class Place:
             state = self._fact.ledger
             self._refuse_lost(state)
             assert state is not None  # noqa: S101 - _refuse_lost raises for None
-            self._patience.look(state, now=utc_now(), at=clock())
+            if trouble is None:  # what was not seen does not count
+                self._patience.look(state, now=utc_now(), at=clock())
             ahead = self._in_the_way(state, self._regions)
-            if not ahead:
-                return
             left = self._ends - clock()
+            if not ahead and left > -queue.UNWATCHED:  # a machine that slept does not deploy hours later
+                return
             if left <= 0:
                 raise trouble or self._over(state, ahead)
             self._tell(state, ahead)
@@ -276,6 +323,13 @@ class Place:
 
     def _over(self, state: Ledger, ahead: Sequence[Deployment]) -> ConflictError:
         """The error for a wait that was too short: who is in the way, and which place it was."""
+        if not ahead:
+            return ConflictError(
+                f"The wait for {self._tag} was over before anybody saw that its turn had come:"
+                " the machine slept, or the process was stopped.",
+                unchanged="Nothing was changed and no script was run.",
+                next_step=self._retry,
+            )
         is_held = ahead[0].status is DeploymentStatus.RUNNING
         error = (
             held_error(self._tag, ahead[0], retry=self._retry)
@@ -283,7 +337,7 @@ class Place:
             else queued_error(self._tag, ahead, retry=self._retry)
         )
         place = self._outlook(state)
-        where = place_text(place.position, place.seconds) if place else "next in the queue"
+        where = place_text(place.position if place else 1, None)
         error.details = (f"The wait is over; {self._claim_id} was {where}.", *error.details)
         return error
 
@@ -294,12 +348,13 @@ class Place:
     def _tell(self, state: Ledger, ahead: Sequence[Deployment]) -> None:
         """Say who is in the way: on a terminal in one line that changes, else when it is worth a line."""
         place = self._outlook(state)
-        line = waiting_line(self._tag, ahead, place)
+        news = (ahead[0].deployment_id, ahead[0].status, place and place.position)
+        self._say(waiting_line(self._tag, ahead, place), news=news)
+
+    def _say(self, line: str, *, news: object) -> None:
         if console.is_terminal():
             console.refresh(line)
-            return
-        news = (ahead[0].deployment_id, ahead[0].status, place and place.position)
-        if news != self._told[0] or clock() - self._told[1] >= TOLD_AGAIN:
+        elif news != self._told[0] or clock() - self._told[1] >= TOLD_AGAIN:
             self._told = (news, clock())
             console.progress(line)
 

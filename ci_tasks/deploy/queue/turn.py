@@ -13,6 +13,8 @@ from ci_tasks.tag import queue
 from ci_tasks.tag.names import DeploymentKind
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ci_tasks.deploy.deployment import Prepared
     from ci_tasks.deploy.model import Facts, Plan
 
@@ -26,6 +28,20 @@ def foreseen(facts: Facts, made: Plan) -> Plan:
     if place is None:
         return made
     return msgspec.structs.replace(made, queue_position=place.position, estimated_wait_time=place.seconds)
+
+
+def refuse_elsewhere(waited: Sequence[str | None], now: Prepared) -> None:
+    """Raise RefusedError where the deployment would go where it did not wait: its regions are others now."""
+    new = [region.region for region in now.plan.to_do if region.region not in waited]
+    if not new:
+        return
+    names = ", ".join(region for region in new if region)
+    raise RefusedError(
+        f"{now.plan.environment} has got regions while this deployment waited: {names}.",
+        unchanged="Nothing was changed and no script was run.",
+        details=["It waited for an environment without any."],
+        next_step=line_of(now.reading.facts.request, now.plan.subproject),
+    )
 
 
 def refuse_other(first: Prepared, now: Prepared) -> None:

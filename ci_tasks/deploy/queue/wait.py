@@ -51,14 +51,21 @@ def waiting_line(tag: EnvironmentTag, ahead: Sequence[Deployment], place: Outloo
     """What a waiter shows: where, for whom, in which place, and for how long."""
     first = ahead[0]
     where = f" in {first.region}" if first.region else ""
-    does = "is running" if first.status is DeploymentStatus.RUNNING else "goes first"
+    is_running = first.status is DeploymentStatus.RUNNING
+    does = "is running" if is_running else "goes first"
+    is_late = is_running and place is not None and place.position == 1 and place.seconds == 0
+    than = ", longer than usual" if is_late else ""
     said = f"Waiting for {tag}"
     if place is not None:
         said += f", {place_text(place.position, place.seconds)}"
-    return f"{said}: {first.version} of {first.triggered_by} {does}{where}."
+    return f"{said}: {first.version} of {first.triggered_by} {does}{where}{than}."
 
 
 def place_text(position: int, seconds: float | None) -> str:
-    """A place in the queue, as a part of a sentence: "place 2 in the queue, about 3 min"."""
+    """A place in the queue, as a part of a sentence: "place 2 in the queue, about 3 min".
+
+    Whoever is next, and should have been by now, is not told that it takes a second.
+    """
     place = "next in the queue" if position == 1 else f"place {position} in the queue"
-    return place if seconds is None else f"{place}, about {spoken(seconds)}"
+    is_due = position == 1 and not seconds
+    return place if seconds is None or is_due else f"{place}, about {spoken(seconds)}"
