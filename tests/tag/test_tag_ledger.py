@@ -178,7 +178,7 @@ def test_what_is_kept_and_what_is_dropped(
         one
         for index, one in enumerate(before.closed)
         if index < 50
-        or one.override is not None
+        or (one.override is not None and (one.status is not CANCELLED or one.scripts_started))
         or one.deployment_id in needed
         or now - (one.completed_at or NOON) <= MONTH
     ]
