@@ -17,13 +17,13 @@ ENTITIES = {
 
 DOCUMENTS = {
     "demo": ("ci_tasks.demo.model", "DemoAnswer"),
-    "deploy.diff": ("ci_tasks.deploy.diff_model", "Difference"),
     "deploy.cancel": ("ci_tasks.deploy.unlock", "RecordsAnswer"),
+    "deploy.diff": ("ci_tasks.deploy.diff.model", "Difference"),
     "deploy.history": ("ci_tasks.deploy.unlock", "RecordsAnswer"),
-    "deploy.plan": ("ci_tasks.deploy.changed", "ChangePlan"),
-    "deploy.promote": ("ci_tasks.deploy.rollout", "RolloutAnswer"),
+    "deploy.plan": ("ci_tasks.deploy.changed.change_plan", "ChangePlan"),
+    "deploy.promote": ("ci_tasks.deploy.rollout.parts", "RolloutAnswer"),
     "deploy.review": ("ci_tasks.deploy.review", "ReviewAnswer"),
-    "deploy.rollback": ("ci_tasks.deploy.rollout", "RolloutAnswer"),
+    "deploy.rollback": ("ci_tasks.deploy.rollout.parts", "RolloutAnswer"),
     "deploy.run": ("ci_tasks.deploy.deployment", "DeploymentAnswer"),
     "deploy.settle": ("ci_tasks.deploy.unlock", "Settlement"),
     "deploy.status": ("ci_tasks.deploy.status", "StatusAnswer"),

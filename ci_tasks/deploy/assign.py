@@ -10,13 +10,13 @@ from ci_tasks.core.command_line import typed
 from ci_tasks.core.entity import Entity
 from ci_tasks.core.errors import ConflictError, ExitCode, UsageError
 from ci_tasks.deploy import facts as reading
-from ci_tasks.deploy import override
 from ci_tasks.deploy.ci import triggered_by
 from ci_tasks.deploy.claim import held_error
 from ci_tasks.deploy.model import Facts, Refusal, line_of
 from ci_tasks.deploy.plan import moves_tag, notices, selected
 from ci_tasks.deploy.records import new_records
-from ci_tasks.deploy.rules import refusals, refuse
+from ci_tasks.deploy.rule import override
+from ci_tasks.deploy.rule.rules import refusals, refuse
 from ci_tasks.tag import ledger as ledgers
 from ci_tasks.tag.clock import utc_now
 from ci_tasks.tag.model import Commits, Deployment, region_key

@@ -17,12 +17,12 @@ from ci_tasks.deploy import conclude, facts, source, undo
 from ci_tasks.deploy.claim import ClaimHeldError, PlanOutdatedError, Turn
 from ci_tasks.deploy.left import LEFT
 from ci_tasks.deploy.model import Plan, Request, line_of
-from ci_tasks.deploy.override import OVERRIDDEN
 from ci_tasks.deploy.plan import UNCOMMITTED, plan
 from ci_tasks.deploy.queue.place import Place, left_at_the_end
 from ci_tasks.deploy.queue.turn import foreseen
 from ci_tasks.deploy.region import Stage, source_of
-from ci_tasks.deploy.rules import refuse
+from ci_tasks.deploy.rule.override import OVERRIDDEN
+from ci_tasks.deploy.rule.rules import refuse
 from ci_tasks.deploy.run import Course, carry_out, rehearse
 from ci_tasks.report.model import redacted
 from ci_tasks.script.names import Mode

@@ -11,11 +11,12 @@ from ci_tasks.core.command_line import typed
 from ci_tasks.core.errors import RefusedError
 from ci_tasks.core.git.origin import MovedError
 from ci_tasks.core.git.rereading import until_still
-from ci_tasks.deploy import configuration, requirements, verification
+from ci_tasks.deploy import configuration
 from ci_tasks.deploy import pipeline as pipelines
 from ci_tasks.deploy.ci import current_run, is_ci
 from ci_tasks.deploy.model import Facts, Request, begun_line, line_of
-from ci_tasks.deploy.override import authority
+from ci_tasks.deploy.rule import requirements, verification
+from ci_tasks.deploy.rule.override import authority
 from ci_tasks.deploy.status import known_environment
 from ci_tasks.tag import authenticity, tag_object
 from ci_tasks.tag import subproject as subprojects

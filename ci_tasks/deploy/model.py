@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ci_tasks.core.signing import AllowedSigners, Signature
-    from ci_tasks.deploy.requirements import Elsewhere
+    from ci_tasks.deploy.rule.requirements import Elsewhere
     from ci_tasks.environment.configuration import Layers
     from ci_tasks.environment.model import Rules
     from ci_tasks.script.mode import Decision

@@ -6,10 +6,11 @@ import itertools
 from typing import TYPE_CHECKING
 
 from ci_tasks.core.errors import UsageError, bad_choice
-from ci_tasks.deploy import left, override, rules, verification
-from ci_tasks.deploy.labels import refuse_unknown
+from ci_tasks.deploy import left
 from ci_tasks.deploy.model import Facts, Plan, PlannedRegion, PlannedScript
-from ci_tasks.deploy.rules import is_assignment, some
+from ci_tasks.deploy.rule import override, rules, verification
+from ci_tasks.deploy.rule.labels import refuse_unknown
+from ci_tasks.deploy.rule.rules import is_assignment, some
 from ci_tasks.environment.names import OnFailure, Strategy
 from ci_tasks.script.names import Mode
 from ci_tasks.tag import chain, queue

@@ -13,8 +13,8 @@ from ci_tasks.core.errors import ConflictError, RefusedError, UsageError
 from ci_tasks.core.signing import AllowedSigners, SigningFormat
 from ci_tasks.deploy.ci import current_run, triggered_by
 from ci_tasks.deploy.model import review_line
-from ci_tasks.deploy.override import signed_by
 from ci_tasks.deploy.records import new_claim_id
+from ci_tasks.deploy.rule.override import signed_by
 from ci_tasks.tag import review as reviews
 from ci_tasks.tag.clock import utc_now
 from ci_tasks.tag.limits import fitted

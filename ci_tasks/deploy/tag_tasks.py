@@ -34,8 +34,8 @@ def assign(
     from ci_tasks.deploy.assign import assign as assign_version
     from ci_tasks.deploy.assign import preview
     from ci_tasks.deploy.model import Request
-    from ci_tasks.deploy.override import stated
     from ci_tasks.deploy.render import assigned_text, assignment_plan_text
+    from ci_tasks.deploy.rule.override import stated
     from ci_tasks.tag.names import DeploymentKind
 
     request = Request(

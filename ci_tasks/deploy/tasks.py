@@ -41,11 +41,11 @@ def run(
     """
     from ci_tasks.core.checkout import Checkout
     from ci_tasks.deploy.deployment import deploy, preview
-    from ci_tasks.deploy.labels import labelled
     from ci_tasks.deploy.model import Request
-    from ci_tasks.deploy.override import stated
     from ci_tasks.deploy.queue.wait import wait_seconds
     from ci_tasks.deploy.render import plan_text, result_text
+    from ci_tasks.deploy.rule.labels import labelled
+    from ci_tasks.deploy.rule.override import stated
 
     request = Request(
         environment=env,
@@ -90,10 +90,10 @@ def rollback(
     """
     from ci_tasks.core.checkout import Checkout
     from ci_tasks.deploy.model import Request
-    from ci_tasks.deploy.override import stated
-    from ci_tasks.deploy.rollback import preview
-    from ci_tasks.deploy.rollback import rollback as go_back
-    from ci_tasks.deploy.rollout_render import rollback_plan_text, rollout_text
+    from ci_tasks.deploy.rollout.render import rollback_plan_text, rollout_text
+    from ci_tasks.deploy.rollout.rollback import preview
+    from ci_tasks.deploy.rollout.rollback import rollback as go_back
+    from ci_tasks.deploy.rule.override import stated
     from ci_tasks.tag.names import DeploymentKind
 
     request = Request(
@@ -130,8 +130,8 @@ def plan(
     """
     from ci_tasks.core import console
     from ci_tasks.core.checkout import Checkout
-    from ci_tasks.deploy.changed import change_plan, matrix_line
-    from ci_tasks.deploy.changed_render import change_plan_text
+    from ci_tasks.deploy.changed.change_plan import change_plan, matrix_line
+    from ci_tasks.deploy.changed.render import change_plan_text
     from ci_tasks.project.render import uncommitted_note
 
     answer = change_plan(Checkout.open(), since=changed_since, environment=env)
@@ -166,13 +166,13 @@ def promote(
     inv deploy.promote --from staging --to production --subproject api --dry-run
     """
     from ci_tasks.core.checkout import Checkout
-    from ci_tasks.deploy.labels import labelled
     from ci_tasks.deploy.model import Request
-    from ci_tasks.deploy.override import stated
-    from ci_tasks.deploy.promote import Promotion, preview
-    from ci_tasks.deploy.promote import promote as bring
     from ci_tasks.deploy.queue.wait import wait_seconds
-    from ci_tasks.deploy.rollout_render import promotion_plan_text, rollout_text
+    from ci_tasks.deploy.rollout.promote import Promotion, preview
+    from ci_tasks.deploy.rollout.promote import promote as bring
+    from ci_tasks.deploy.rollout.render import promotion_plan_text, rollout_text
+    from ci_tasks.deploy.rule.labels import labelled
+    from ci_tasks.deploy.rule.override import stated
     from ci_tasks.tag.names import DeploymentKind
 
     request = Request(
@@ -234,8 +234,8 @@ def diff(
     inv deploy.diff --env production --subproject api --with staging
     """
     from ci_tasks.core.checkout import Checkout
-    from ci_tasks.deploy.diff import difference
-    from ci_tasks.deploy.diff_render import difference_text
+    from ci_tasks.deploy.diff.difference import difference
+    from ci_tasks.deploy.diff.render import difference_text
 
     answer = difference(Checkout.open(), environment=env, subproject=subproject, to=to, source=with_)
     return Answer(answer, lambda: difference_text(answer))
@@ -371,9 +371,9 @@ def review(
     """
     from ci_tasks.core.checkout import Checkout
     from ci_tasks.core.console import prose
-    from ci_tasks.deploy.override import stated
     from ci_tasks.deploy.render import reviewed_text
     from ci_tasks.deploy.review import review as close_debt
+    from ci_tasks.deploy.rule.override import stated
     from ci_tasks.deploy.status import place
 
     said = stated("--note", note)

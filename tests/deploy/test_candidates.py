@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ci_tasks.deploy import candidates, rollback
-from ci_tasks.deploy.candidates import CHOSEN, FITS, PASSED_OVER, Candidate, Standing
 from ci_tasks.deploy.model import Request, line_of
+from ci_tasks.deploy.rollout import candidates, rollback
+from ci_tasks.deploy.rollout.candidates import CHOSEN, FITS, PASSED_OVER, Candidate, Standing
 from ci_tasks.tag import ledger as ledgers
 from ci_tasks.tag import retention
 from ci_tasks.tag.names import DeploymentKind, DeploymentStatus, VersionState

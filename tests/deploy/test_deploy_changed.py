@@ -18,9 +18,15 @@ from ci_tasks.core.checkout import Checkout
 from ci_tasks.core.entity import json_schema
 from ci_tasks.core.errors import ExitCode, RefusedError, UsageError
 from ci_tasks.deploy.assign import assign
-from ci_tasks.deploy.changed import LARGEST_MATRIX, ChangePlan, MatrixEntry, change_plan, matrix_line
-from ci_tasks.deploy.changed_render import change_plan_text
-from ci_tasks.deploy.live_changes import Place, Running, standing, what_runs
+from ci_tasks.deploy.changed.change_plan import (
+    LARGEST_MATRIX,
+    ChangePlan,
+    MatrixEntry,
+    change_plan,
+    matrix_line,
+)
+from ci_tasks.deploy.changed.live_changes import Place, Running, standing, what_runs
+from ci_tasks.deploy.changed.render import change_plan_text
 from ci_tasks.deploy.model import Request
 from ci_tasks.project.change import sort_out
 from ci_tasks.project.dependencies import Projects

@@ -10,8 +10,8 @@ import pytest
 
 from ci_tasks.core.checkout import Checkout
 from ci_tasks.core.errors import RefusedError
+from ci_tasks.deploy.changed.live_changes import read_places
 from ci_tasks.deploy.facts import gather
-from ci_tasks.deploy.live_changes import read_places
 from ci_tasks.deploy.model import Request
 from ci_tasks.deploy.plan import plan
 from ci_tasks.project.dependencies import Projects

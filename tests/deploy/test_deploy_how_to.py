@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ci_tasks.deploy.override import OVERRIDABLE
+from ci_tasks.deploy.rule.override import OVERRIDABLE
 from tests.conftest import ROOT, program
 from tests.repositories import git
 

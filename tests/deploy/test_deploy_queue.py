@@ -15,10 +15,11 @@ import pytest
 
 from ci_tasks.core.checkout import Checkout
 from ci_tasks.core.errors import ConflictError, ExitCode, RefusedError, UnavailableError, UsageError
-from ci_tasks.deploy import deployment, lease, rollout
+from ci_tasks.deploy import deployment, lease
 from ci_tasks.deploy.model import Request
 from ci_tasks.deploy.queue import place
 from ci_tasks.deploy.queue.wait import spoken, wait_seconds, waiting_line
+from ci_tasks.deploy.rollout import parts as rollout
 from ci_tasks.tag import annotation, transition
 from ci_tasks.tag import queue as queues
 from ci_tasks.tag.clock import utc_now

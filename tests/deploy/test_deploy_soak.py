@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from ci_tasks.deploy.soak import Stay, stays
+from ci_tasks.deploy.rule.soak import Stay, stays
 from ci_tasks.tag import ledger as ledgers
 from ci_tasks.tag.model import Cut
 from ci_tasks.tag.names import DeploymentKind, DeploymentStatus

@@ -16,7 +16,7 @@ from ci_tasks.deploy import facts as reading
 from ci_tasks.deploy.configuration import guarded
 from ci_tasks.deploy.model import Request
 from ci_tasks.deploy.plan import plan
-from ci_tasks.deploy.requirements import Elsewhere
+from ci_tasks.deploy.rule.requirements import Elsewhere
 from ci_tasks.environment.model import Freeze, Requirement, Rules
 from ci_tasks.environment.names import RequiredState, Weekday
 from ci_tasks.tag import ledger as ledgers

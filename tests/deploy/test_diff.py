@@ -10,10 +10,10 @@ import pytest
 from ci_tasks.core.checkout import Checkout
 from ci_tasks.core.errors import ExitCode
 from ci_tasks.core.git.difference import joint
-from ci_tasks.deploy import pipeline_files
-from ci_tasks.deploy.changed_values import changed_names, changed_values, secret_names
-from ci_tasks.deploy.diff_model import Difference
-from ci_tasks.deploy.pipeline_files import WHOLE
+from ci_tasks.deploy.diff import pipeline_files
+from ci_tasks.deploy.diff.changed_values import changed_names, changed_values, secret_names
+from ci_tasks.deploy.diff.model import Difference
+from ci_tasks.deploy.diff.pipeline_files import WHOLE
 from ci_tasks.environment.model import Resolved
 from ci_tasks.tag.grammar import EnvironmentTag
 from tests.conftest import ROOT

@@ -10,9 +10,9 @@ import pytest
 
 from ci_tasks.core.errors import ExitCode
 from ci_tasks.core.git.origin import RemoteRef
-from ci_tasks.deploy.live_changes import Place, Running
-from ci_tasks.deploy.promote import fault_of
-from ci_tasks.deploy.rollout import RolloutAnswer
+from ci_tasks.deploy.changed.live_changes import Place, Running
+from ci_tasks.deploy.rollout.parts import RolloutAnswer
+from ci_tasks.deploy.rollout.promote import fault_of
 from ci_tasks.tag.grammar import EnvironmentTag, Grammar
 from ci_tasks.tag.listing import Listing
 from ci_tasks.tag.model import Live

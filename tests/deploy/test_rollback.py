@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from ci_tasks.deploy.rollout import RolloutAnswer
+from ci_tasks.deploy.rollout.parts import RolloutAnswer
 from tests.deploy.test_deploy_json import valid
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from ci_tasks.core.command_line import typed
 from ci_tasks.core.errors import UsageError
 from ci_tasks.core.signing import AllowedSigners, SignatureStatus, SigningFormat
-from ci_tasks.deploy.verification import signed_anew
+from ci_tasks.deploy.rule.verification import signed_anew
 from ci_tasks.environment.configuration import parse_layers
 from ci_tasks.environment.layout import FOLDER
 from ci_tasks.environment.names import Verify

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
 from ci_tasks.core.duration import format_duration
-from ci_tasks.deploy.soak import Stay, stays
+from ci_tasks.deploy.rule.soak import Stay, stays
 from ci_tasks.tag.model import region_key
 
 if TYPE_CHECKING:

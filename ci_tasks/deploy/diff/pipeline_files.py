@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from ci_tasks.core.encrypted import belongs_encrypted
 from ci_tasks.core.files import read_file
-from ci_tasks.deploy.changed_values import secret_names
 from ci_tasks.deploy.configuration import LINK, blob_id
+from ci_tasks.deploy.diff.changed_values import secret_names
 from ci_tasks.environment.layout import chain
 from ci_tasks.script.names import Category
 

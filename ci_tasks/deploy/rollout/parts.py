@@ -9,9 +9,9 @@ from ci_tasks.core import console
 from ci_tasks.core.entity import Entity
 from ci_tasks.core.errors import CancelledError, CiTasksError, ConflictError, ExitCode, RefusedError
 from ci_tasks.deploy import conclude, deployment
-from ci_tasks.deploy.candidates import Candidate
 from ci_tasks.deploy.model import Plan, begun_line, line_of
 from ci_tasks.deploy.queue.turn import refuse_other
+from ci_tasks.deploy.rollout.candidates import Candidate
 from ci_tasks.tag.model import Deployment
 from ci_tasks.tag.names import DeploymentKind
 

@@ -9,10 +9,10 @@ from ci_tasks.core import console
 from ci_tasks.core.command_line import typed
 from ci_tasks.core.errors import RefusedError, UsageError
 from ci_tasks.core.git.origin import MovedError
-from ci_tasks.deploy import rollout
-from ci_tasks.deploy.live_changes import read_places
+from ci_tasks.deploy.changed.live_changes import read_places
 from ci_tasks.deploy.model import begun_line, line_of
-from ci_tasks.deploy.rollout_render import overview_lines
+from ci_tasks.deploy.rollout import parts as rollout
+from ci_tasks.deploy.rollout.render import overview_lines
 from ci_tasks.deploy.status import known_environment
 from ci_tasks.project.dependencies import read_projects
 from ci_tasks.project.graph import ordered, routes
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ci_tasks.core.checkout import Checkout
-    from ci_tasks.deploy.live_changes import Place
+    from ci_tasks.deploy.changed.live_changes import Place
     from ci_tasks.deploy.model import Plan, Request
-    from ci_tasks.deploy.rollout import Rollout
+    from ci_tasks.deploy.rollout.parts import Rollout
     from ci_tasks.tag.listing import Listing
 
 READINGS = 5

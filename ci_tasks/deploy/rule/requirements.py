@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from ci_tasks.core.command_line import typed
 from ci_tasks.core.duration import format_duration
 from ci_tasks.core.errors import UsageError
-from ci_tasks.deploy import lack as lacks
 from ci_tasks.deploy.model import Refusal, line_of
+from ci_tasks.deploy.rule import lack as lacks
 from ci_tasks.environment.names import RequiredState
 from ci_tasks.tag import ledger as ledgers
 from ci_tasks.tag.annotation import UnreadableLedgerError

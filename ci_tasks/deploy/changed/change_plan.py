@@ -9,7 +9,7 @@ from ci_tasks.core.command_line import typed
 from ci_tasks.core.entity import Entity, to_json
 from ci_tasks.core.errors import RefusedError, UsageError
 from ci_tasks.core.git.rereading import until_still
-from ci_tasks.deploy.live_changes import Standing, layers_of, read_places, standings
+from ci_tasks.deploy.changed.live_changes import Standing, layers_of, read_places, standings
 from ci_tasks.deploy.status import known_environment
 from ci_tasks.project.change import reasons, sort_out
 from ci_tasks.project.dependencies import read_projects

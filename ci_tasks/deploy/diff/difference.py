@@ -11,11 +11,12 @@ from ci_tasks.core.command_line import typed
 from ci_tasks.core.errors import CiTasksError, UsageError
 from ci_tasks.core.git.difference import joint
 from ci_tasks.core.git.history import whole_history
-from ci_tasks.deploy import configuration, facts, promote
-from ci_tasks.deploy.changed_values import changed_names, changed_values
-from ci_tasks.deploy.diff_model import CommitLine, CommitSide, Difference, RegionDifference
+from ci_tasks.deploy import configuration, facts
+from ci_tasks.deploy.diff.changed_values import changed_names, changed_values
+from ci_tasks.deploy.diff.model import CommitLine, CommitSide, Difference, RegionDifference
+from ci_tasks.deploy.diff.pipeline_files import of_commit, on_disk
 from ci_tasks.deploy.model import Request
-from ci_tasks.deploy.pipeline_files import of_commit, on_disk
+from ci_tasks.deploy.rollout import promote
 from ci_tasks.deploy.status import known_environment, place
 from ci_tasks.tag import ledger as ledgers
 from ci_tasks.tag import subproject as subprojects
@@ -34,8 +35,8 @@ if TYPE_CHECKING:
     from ci_tasks.core.git.history import History, Paths
     from ci_tasks.core.git.objects import ObjectDatabase
     from ci_tasks.core.git.origin import RemoteRef
-    from ci_tasks.deploy.diff_model import NamedChange, ValueChange
-    from ci_tasks.deploy.pipeline_files import PipelineFiles
+    from ci_tasks.deploy.diff.model import NamedChange, ValueChange
+    from ci_tasks.deploy.diff.pipeline_files import PipelineFiles
     from ci_tasks.environment.configuration import Layers
     from ci_tasks.environment.model import Resolved
     from ci_tasks.tag.grammar import EnvironmentTag, Grammar, Version

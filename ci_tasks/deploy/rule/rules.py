@@ -10,8 +10,8 @@ import msgspec
 from ci_tasks.core.command_line import typed
 from ci_tasks.core.console import next_line
 from ci_tasks.core.errors import RefusedError
-from ci_tasks.deploy import frozen, requirements, verification
 from ci_tasks.deploy.model import PlannedRule, Refusal, line_of
+from ci_tasks.deploy.rule import frozen, requirements, verification
 from ci_tasks.environment.render import shown_rules
 from ci_tasks.tag.grammar import parse_version
 from ci_tasks.tag.lines import BY_HAND

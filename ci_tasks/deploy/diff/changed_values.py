@@ -6,8 +6,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from ci_tasks.core.document import DocumentError, dotted, read_yaml
-from ci_tasks.deploy.diff_model import ChangeKind, NamedChange, ValueChange
-from ci_tasks.deploy.shown_values import Shown, as_text
+from ci_tasks.deploy.diff.model import ChangeKind, NamedChange, ValueChange
+from ci_tasks.deploy.diff.shown_values import Shown, as_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

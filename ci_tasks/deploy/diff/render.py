@@ -10,7 +10,7 @@ from ci_tasks.core.columns import REGION, used
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from ci_tasks.deploy.diff_model import CommitLine, Difference, NamedChange
+    from ci_tasks.deploy.diff.model import CommitLine, Difference, NamedChange
 
 MOST_COMMITS = 50
 """Commits that are shown; the JSON has all."""

@@ -10,11 +10,13 @@ import msgspec
 from ci_tasks.core import console
 from ci_tasks.core.command_line import typed
 from ci_tasks.core.errors import ConflictError, RefusedError
-from ci_tasks.deploy import candidates, configuration, facts, rollout
-from ci_tasks.deploy.candidates import CHOSEN, FITS, IS_LIVE, PASSED_OVER, Choice, Standing
+from ci_tasks.deploy import configuration, facts
 from ci_tasks.deploy.claim import held_error
 from ci_tasks.deploy.model import line_of
 from ci_tasks.deploy.plan import selected_of
+from ci_tasks.deploy.rollout import candidates
+from ci_tasks.deploy.rollout import parts as rollout
+from ci_tasks.deploy.rollout.candidates import CHOSEN, FITS, IS_LIVE, PASSED_OVER, Choice, Standing
 from ci_tasks.environment.names import OnFailure
 from ci_tasks.tag import ledger as ledgers
 from ci_tasks.tag.clock import utc_now
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from ci_tasks.core.checkout import Checkout
     from ci_tasks.deploy.deployment import Prepared
     from ci_tasks.deploy.model import Request
-    from ci_tasks.deploy.rollout import Rollout
+    from ci_tasks.deploy.rollout.parts import Rollout
     from ci_tasks.tag.grammar import EnvironmentTag
     from ci_tasks.tag.ledger import Ledger
     from ci_tasks.tag.listing import Listing

@@ -8,7 +8,7 @@ from ci_tasks.core import console
 from ci_tasks.project.render import ROOT
 
 if TYPE_CHECKING:
-    from ci_tasks.deploy.changed import ChangePlan
+    from ci_tasks.deploy.changed.change_plan import ChangePlan
 
 
 def change_plan_text(plan: ChangePlan) -> str:

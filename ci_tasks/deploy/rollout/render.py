@@ -11,15 +11,15 @@ from ci_tasks.core import console
 from ci_tasks.core.columns import REGION, used
 from ci_tasks.core.errors import ExitCode
 from ci_tasks.deploy.render import ROOT, plan_text, result_text
-from ci_tasks.deploy.rollout import NOT_BEGUN
+from ci_tasks.deploy.rollout.parts import NOT_BEGUN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from ci_tasks.deploy.candidates import Candidate
     from ci_tasks.deploy.deployment import Result
     from ci_tasks.deploy.model import Plan, PlannedRegion
-    from ci_tasks.deploy.rollout import Failure, Rollout
+    from ci_tasks.deploy.rollout.candidates import Candidate
+    from ci_tasks.deploy.rollout.parts import Failure, Rollout
 
 NOTHING = "Nothing to do: the one environment has all that runs in the other."
 

@@ -11,7 +11,7 @@ from ci_tasks.core.errors import UsageError
 from ci_tasks.core.settings import FILE
 from ci_tasks.core.signing import AllowedSigners, SigningFormat, signer_files
 from ci_tasks.deploy.model import Refusal, line_of
-from ci_tasks.deploy.rules import is_assignment
+from ci_tasks.deploy.rule.rules import is_assignment
 from ci_tasks.tag.model import Override
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""Which subprojects have to be deployed: since a ref, or since what runs somewhere."""

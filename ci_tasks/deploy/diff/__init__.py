@@ -1,0 +1,1 @@
+"""What a deployment would change: commits, values, names of secrets, scripts."""

@@ -1,0 +1,1 @@
+"""Several deployments as one plan: rollbacks and promotions."""
