@@ -18,6 +18,8 @@ from ci_tasks.tag.names import DeploymentStatus
 from ci_tasks.tag.writer import LedgerWriter
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ci_tasks.core.git.repository import Identity
     from ci_tasks.tag.grammar import EnvironmentTag
     from ci_tasks.tag.store import TagStore
@@ -77,8 +79,13 @@ def _end(
     done, who = "cancelled" if verb == "cancel" else "unlocked", shortened(identity.name, 80)
     words = f"{shortened(why, 200)} ({who})" if why else f"{who} gave no reason"
     ended_by = f"{done}: {words}" if why else f"{done} by {who}"
+    is_again = False
 
     def asked(state: ledgers.Ledger | None) -> ledgers.Ledger:
+        nonlocal is_again
+        if is_again and state is not None and _has_come(state.find(identifier), ended_by, words):
+            return state  # a push of ours arrived although its answer was lost, and somebody wrote after it
+        is_again = True
         named = _open_records(state, tag, identifier)
         assert state is not None  # noqa: S101 - _open_records raises for None
         claims = {record.claim_id for record in named}
@@ -104,6 +111,11 @@ def _end(
         return []
     found = list(writer.fact.ledger.find(identifier))
     return found if now or not found else list(writer.fact.ledger.find(found[0].claim_id))
+
+
+def _has_come(found: Sequence[Deployment], ended_by: str, words: str) -> bool:
+    """True where these records tell of this very wish."""
+    return any(record.ended_by == ended_by or record.stop_requested == words for record in found)
 
 
 def _open_records(state: ledgers.Ledger | None, tag: EnvironmentTag, identifier: str) -> list[Deployment]:

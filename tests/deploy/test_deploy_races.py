@@ -459,6 +459,26 @@ def test_f111_a_claim_that_arrived_unanswered_below_another(stage: Stage, tmp_pa
     stage.check_chain()
 
 
+def test_f111_an_unlock_that_arrived_unanswered_below_another(stage: Stage, tmp_path: Path) -> None:
+    """Somebody writes before it is pushed again: what it asks for has come, which is no wrong id."""
+    site = stage.site
+    owner = stage.start("deploy", *STAGING, *WEST)
+    stage.scripts_started()
+    claim = claim_of(stage)
+    died = once(tmp_path / "died", KILL_SERVER)
+    hook(site.remote, "reference-transaction", f'[ "$1" != committed ] || {{ {died}; }}')
+    line = f"deploy.settle {' '.join(STAGING)} --deployment 20260102T030405Z-1a2b3c"  # it writes the tag once
+    other = f"{program('inv')} {line} || :"
+    wrapper = before_push(tmp_path / "wrapper", from_the(2, tmp_path / "pushes", once(tmp_path / "x", other)))
+    site.ok("deploy.unlock", *STAGING, "--deployment", claim, "--reason", "stuck", "--now", env=wrapper)
+    (record,) = stage.records()
+    assert (record["status"], record["endedBy"]) == ("CANCELLED", "unlocked: stuck (Test Person)")
+    assert (tmp_path / "x").exists()
+    owner.kill()
+    stage.go()
+    stage.check_chain()
+
+
 def test_f75_the_remote_comes_back_before_the_lease_ends(stage: Stage, tmp_path: Path) -> None:
     site = stage.site
     log, away = tmp_path / "pushes", tmp_path / "away.git"
