@@ -130,12 +130,14 @@ def untouched(history: History) -> Iterator[str]:
 def left_over(history: History) -> Iterator[str]:
     """Who knows how it ended leaves no claim behind.
 
-    Where pushes go wrong a result may be refused (exit 1 then) and a place in the queue be left behind.
+    Where pushes go wrong a result may be refused (exit 1 then, or 4 where somebody asked it to stop besides)
+    and a place in the queue be left behind.
     """
     for operation in history.operations.values():
         moves = history.moves.get(operation.tag, ())
         before = [move for move in moves if operation.ended is not None and move.position < operation.ended]
-        is_recorded = operation.status in ALL_IS_RECORDED or (operation.status == 1 and not operation.faulty)
+        may_be_refused = operation.faulty and operation.status in {1, 4}
+        is_recorded = operation.status in {1, *ALL_IS_RECORDED} and not may_be_refused
         if not before or not is_recorded:
             continue
         for record in of_operation(before[-1].state.open, operation):
